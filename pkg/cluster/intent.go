@@ -1,0 +1,81 @@
+package cluster
+
+import "time"
+
+// Verb names a changing call.
+type Verb string
+
+// The closed list of changes that plimsoll makes to a cluster.
+const (
+	SetDesiredCount    Verb = "SetDesiredCount"    // ECS UpdateService: a service's desired count
+	LaunchHosts        Verb = "LaunchHosts"        // Auto Scaling LaunchInstances: To-From hosts more in Zone
+	SetDesiredCapacity Verb = "SetDesiredCapacity" // Auto Scaling SetDesiredCapacity, where LaunchInstances is not to be had; only ever upwards
+	DrainHost          Verb = "DrainHost"          // ECS UpdateContainerInstancesState DRAINING
+	ActivateHost       Verb = "ActivateHost"       // ECS UpdateContainerInstancesState ACTIVE: the host is wanted after all
+	TerminateHost      Verb = "TerminateHost"      // Auto Scaling TerminateInstanceInAutoScalingGroup with decrement
+)
+
+// Change is one change of one subject. It is absolute: From is what the plan
+// rested on, To what shall be, and doing it twice does no more than once.
+type Change struct {
+	Verb    Verb    `json:"verb"`
+	Subject Subject `json:"subject"`
+	From    int     `json:"from"`
+	To      int     `json:"to"`
+	Zone    string  `json:"zone,omitempty"`  // LaunchHosts: where
+	Group   string  `json:"group,omitempty"` // TerminateHost: the host's group
+	Host    string  `json:"host,omitempty"`  // DrainHost, ActivateHost: the container instance ARN
+}
+
+// Intent is a change that was decided on and noted before its call.
+type Intent struct {
+	ID string `json:"id"` // unique: key, generation and number
+	Change
+	At        time.Time `json:"at"`
+	Outcome   Outcome   `json:"outcome,omitempty"`
+	Detail    string    `json:"detail,omitempty"`    // what the outcome's call said
+	Instances []string  `json:"instances,omitempty"` // LaunchHosts: the ids that the answer named
+}
+
+// Outcome is how the call of an intent ended.
+type Outcome string
+
+// The outcomes. An intent is open with OutcomeUnknown or OutcomeApplied until
+// the cloud shows it, shows a later change, or IntentOverlay has passed.
+const (
+	OutcomeUnknown    Outcome = ""           // no answer was noted: it may or may not have happened
+	OutcomeApplied    Outcome = "applied"    // the call succeeded; reads may still be older than it
+	OutcomeRefused    Outcome = "refused"    // the call failed and changed nothing
+	OutcomeSkipped    Outcome = "skipped"    // its precondition no longer held, or an earlier call of the subject failed
+	OutcomeShown      Outcome = "shown"      // the cloud shows it
+	OutcomeSuperseded Outcome = "superseded" // the cloud shows a later change
+	OutcomeExpired    Outcome = "expired"    // never shown within IntentOverlay
+)
+
+// IntentOverlay is how long an open intent stands in for what the cloud shows.
+const IntentOverlay = 3 * time.Minute
+
+// Open says whether the intent still stands in for what the cloud shows.
+func (i Intent) Open() bool { return i.Outcome == OutcomeUnknown || i.Outcome == OutcomeApplied }
+
+// Subject names what a decision is about: a kind, a slash and a name.
+type Subject string
+
+// ServiceSubject is the subject of a service by its name.
+func ServiceSubject(name string) Subject { return Subject("service/" + name) }
+
+// GroupSubject is the subject of a host group by its Auto Scaling group's name.
+func GroupSubject(name string) Subject { return Subject("group/" + name) }
+
+// HostSubject is the subject of a host by its EC2 instance id.
+func HostSubject(id string) Subject { return Subject("host/" + id) }
+
+// Name is the subject's name without its kind.
+func (s Subject) Name() string {
+	for i := range len(s) {
+		if s[i] == '/' {
+			return string(s[i+1:])
+		}
+	}
+	return string(s)
+}

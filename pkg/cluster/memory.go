@@ -1,0 +1,48 @@
+package cluster
+
+import "time"
+
+// Memory is what a later round must know and no call of AWS tells. It is saved
+// item by item, one a subject, so that one subject's item never grows with
+// another's.
+type Memory struct {
+	Services map[string]ServiceMemory // by service name
+	Groups   map[string]GroupMemory   // by Auto Scaling group
+	Hosts    map[string]HostMemory    // by EC2 instance id
+}
+
+// ServiceMemory is remembered of a service's task count.
+type ServiceMemory struct {
+	Running []Sample  `json:"running,omitempty"` // running tasks over the last minutes: a metric is read against the count of its own time
+	Wanted  []Sample  `json:"wanted,omitempty"`  // recommendations within the stabilisation windows
+	Changes []Resize  `json:"changes,omitempty"` // changes of the wanted count within the rate limits' periods
+	Target  int       `json:"target,omitempty"`  // the count wanted last, which the desired count follows as room allows
+	Since   time.Time `json:"since,omitzero"`    // when Target began to differ from the desired count
+}
+
+// Sample is a count at a time.
+type Sample struct {
+	At    time.Time `json:"at"`
+	Count int       `json:"count"`
+}
+
+// Resize is a change of a count at a time.
+type Resize struct {
+	At   time.Time `json:"at"`
+	From int       `json:"from"`
+	To   int       `json:"to"`
+}
+
+// GroupMemory is remembered of a host group.
+type GroupMemory struct {
+	Offers  Resources            `json:"offers,omitzero"`   // what a host of the group registered last; zero: none seen yet
+	Ports   []Port               `json:"ports,omitempty"`   // static ports that such a host's agent takes for itself
+	Refused map[string]time.Time `json:"refused,omitempty"` // by zone: launches were refused for want of capacity; not asked again before
+	Tries   map[string]int       `json:"tries,omitempty"`   // by zone: refusals in a row, for the back-off
+}
+
+// HostMemory is remembered of a host.
+type HostMemory struct {
+	EmptySince time.Time `json:"emptySince,omitzero"` // zero: not empty when last seen
+	DrainedAt  time.Time `json:"drainedAt,omitzero"`  // plimsoll set it to DRAINING then; zero: it did not
+}

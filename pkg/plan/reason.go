@@ -1,0 +1,47 @@
+package plan
+
+// Reason says in one word why a decision came out as it did. The list is
+// closed; docs/reasons.md is made from it.
+type Reason string
+
+// Why task counts change, or do not.
+const (
+	AboveTarget     Reason = "aboveTarget"     // a signal is above its target: more tasks
+	BelowTarget     Reason = "belowTarget"     // every signal is below its target: fewer tasks
+	WithinTolerance Reason = "withinTolerance" // every signal is near its target: the count stays
+	BelowMinimum    Reason = "belowMinimum"    // the count is below the policy's minimum: raised to it
+	AboveMaximum    Reason = "aboveMaximum"    // the count is above the policy's maximum: lowered to it
+	AtMaximum       Reason = "atMaximum"       // more is wanted than the policy's maximum
+	AtMinimum       Reason = "atMinimum"       // less is wanted than the policy's minimum
+	MetricMissing   Reason = "metricMissing"   // a signal has no fresh value: hold, unknown is not zero
+	Stabilising     Reason = "stabilising"     // the window still holds another recommendation
+	RateLimited     Reason = "rateLimited"     // the count may not change faster
+	WaitingForHosts Reason = "waitingForHosts" // the wanted tasks have no place until hosts come
+	DeploymentRuns  Reason = "deploymentRuns"  // no scale-in while ECS replaces a revision
+	FloorReached    Reason = "floorReached"    // fewer tasks would take the service below its minimum healthy percent
+	CeilingReached  Reason = "ceilingReached"  // more tasks would take the service above its maximum percent
+	NotSteered      Reason = "notSteered"      // the service is not one whose count plimsoll may set
+	ServiceMissing  Reason = "serviceMissing"  // the policy names a service that ECS does not know
+)
+
+// Why hosts come and go, or do not.
+const (
+	TasksUnplaced     Reason = "tasksUnplaced"     // tasks have no place: hosts are launched for exactly those
+	BelowMinHosts     Reason = "belowMinHosts"     // the group is below the policy's minimum
+	HostsAtMaximum    Reason = "hostsAtMaximum"    // more hosts are needed than the policy allows
+	NoCapacity        Reason = "noCapacity"        // EC2 refused a launch for want of capacity; another zone or group, or later
+	HostsOnTheirWay   Reason = "hostsOnTheirWay"   // launched hosts that have not registered yet will hold what is unplaced
+	FitsNoHost        Reason = "fitsNoHost"        // a task is larger than, or not allowed on, any host of any group
+	HostSizeUnknown   Reason = "hostSizeUnknown"   // no host of the group was seen and the policy does not say what one offers: one is launched to learn it
+	HostEmpty         Reason = "hostEmpty"         // the host stayed empty: it is set to DRAINING
+	HostDrained       Reason = "hostDrained"       // the second look found the DRAINING host empty: it is terminated
+	HostNeeded        Reason = "hostNeeded"        // tasks need the host after all: it is set to ACTIVE again
+	HostsAtMinimum    Reason = "hostsAtMinimum"    // the group is at its minimum: empty hosts stay
+	RemovalBudget     Reason = "removalBudget"     // as many hosts as allowed are leaving already
+	EmptyTooShort     Reason = "emptyTooShort"     // the host is empty, but not for long enough
+	HostProtected     Reason = "hostProtected"     // the instance is protected from scale-in
+	DrainStuck        Reason = "drainStuck"        // a DRAINING host is not empty after its time
+	AgentDisconnected Reason = "agentDisconnected" // the agent is away: the host is neither room nor to be removed
+	GroupSteered      Reason = "groupSteered"      // another scaling policy steers the group: plimsoll leaves it alone
+	GroupMissing      Reason = "groupMissing"      // the policy names a group that Auto Scaling does not know
+)
