@@ -1,0 +1,122 @@
+package simcloud
+
+import (
+	"context"
+	"math"
+	"time"
+)
+
+// operation is an API call as the world accounts for it.
+type operation struct {
+	service string // IAM's prefix: ecs, autoscaling, ...
+	action  string
+	bucket  string        // token bucket; empty: none
+	cost    float64       // tokens; 0 means 1
+	latency time.Duration // median of the round trip
+	changes bool          // it may change something: traced
+}
+
+// Call is a changing API call of an invocation, as a monitor sees it: at the
+// instant before it takes effect. It may still fail.
+type Call struct {
+	At         time.Time
+	Function   string
+	Invocation int       // counts all invocations
+	Began      time.Time // when the invocation did
+	Service    string
+	Action     string
+	Input      any // the SDK's input; not to be changed
+}
+
+// call makes an API call: it counts it, passes its latency in virtual time,
+// takes its tokens, and lets do happen at one instant in between. Calls from
+// outside of any invocation take no time and no tokens. in is the SDK's input.
+// do must neither keep nor hand out memory that the caller can reach.
+func call[O any](ctx context.Context, c *Cloud, op operation, in any, do func() (*O, error)) (*O, error) {
+	p := procOf(ctx)
+	if p == nil {
+		return do()
+	}
+	p.check()
+	name := op.service + ":" + op.action
+	c.calls[name]++
+	trip := c.latency(op.latency)
+	p.sleep(trip / 2)
+	if op.changes && c.opts.Watch != nil {
+		c.opts.Watch(Call{At: c.now, Function: p.life.name, Invocation: p.life.id, Began: p.life.began, Service: op.service, Action: op.action, Input: in})
+	}
+	out, err := admit(c, op, do)
+	if op.changes || err != nil {
+		c.trace("%s %v", name, err)
+	}
+	p.sleep(trip - trip/2)
+	return out, err
+}
+
+func admit[O any](c *Cloud, op operation, do func() (*O, error)) (*O, error) {
+	if op.bucket != "" && !c.take(op.bucket, max(op.cost, 1)) {
+		return nil, apiError(throttleCode(op.service), "Rate exceeded")
+	}
+	return do()
+}
+
+// throttleCode is the error code a service answers with when a bucket is empty.
+func throttleCode(service string) string {
+	switch service {
+	case "autoscaling", "cloudwatch", "sqs":
+		return "Throttling"
+	case "dynamodb":
+		return "ThrottlingException"
+	default:
+		return "ThrottlingException"
+	}
+}
+
+// latency draws a round trip around its median, with the long tail of real ones.
+func (c *Cloud) latency(median time.Duration) time.Duration {
+	return time.Duration(float64(median) * math.Exp(0.35*c.stream("latency").NormFloat64()))
+}
+
+// bucket is a token bucket: AWS throttles by account and region.
+type bucket struct {
+	burst, refill float64 // tokens, tokens a second
+	tokens        float64
+	at            time.Time
+}
+
+// take takes n tokens from a bucket, or none and says no.
+func (c *Cloud) take(name string, n float64) bool {
+	b, ok := c.buckets[name]
+	if !ok {
+		panic("simcloud: no token bucket " + name)
+	}
+	if !b.at.IsZero() {
+		b.tokens = min(b.burst, b.tokens+b.refill*c.now.Sub(b.at).Seconds())
+	}
+	b.at = c.now
+	if b.tokens < n {
+		return false
+	}
+	b.tokens -= n
+	return true
+}
+
+// newBuckets are the buckets of ECS's documented request throttling, and for
+// Auto Scaling and CloudWatch, whose numbers are not all published, the
+// documented rates or, for Auto Scaling, an assumption (one bucket an account).
+func newBuckets() map[string]*bucket {
+	all := map[string]*bucket{}
+	for name, rate := range map[string][2]float64{
+		"ecs cluster resource modify": {100, 40},
+		"ecs cluster resource read":   {100, 20},
+		"ecs service modify":          {50, 5},
+		"ecs service read":            {100, 20},
+		"ecs task definition read":    {50, 20},
+		"autoscaling":                 {100, 20},
+		"cloudwatch GetMetricData":    {50, 50},
+		"cloudwatch DescribeAlarms":   {9, 9},
+	} {
+		all[name] = &bucket{burst: rate[0], refill: rate[1], tokens: rate[0]}
+	}
+	return all
+}
