@@ -1,0 +1,161 @@
+// Package ingest is the function that hears: any event in, the keys concerned
+// out, each woken at most once. It must not know what is done about an event,
+// and nothing of an event goes further than names.
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/plimsoll-ecs/plimsoll/events"
+	"github.com/plimsoll-ecs/plimsoll/pkg/handler"
+	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
+	"github.com/plimsoll-ecs/plimsoll/pkg/reconcile"
+	"github.com/plimsoll-ecs/plimsoll/pkg/store"
+)
+
+// Ports are the AWS services that ingest calls.
+type Ports struct {
+	DynamoDB store.DynamoDB
+	SQS      store.SQS
+}
+
+// Config is where ingest finds its table and queues.
+type Config struct {
+	Table  string            // the DynamoDB table's name
+	Queues map[string]string // FIFO queue's URL by the function that it wakes: reconcile
+}
+
+// New returns the function as Lambda runs it.
+func New(ports Ports, c Config, set policy.Set, log *zap.Logger) handler.Door {
+	i := ingest{waker: store.Waker{DB: ports.DynamoDB, Queue: ports.SQS, Table: c.Table, Queues: c.Queues}, set: set, log: log}
+	return handler.Door{Log: log, Batch: i.batch, Direct: func(ctx context.Context, payload []byte) error {
+		return errors.Join(slices.Collect(maps.Values(i.batch(ctx, []handler.Message{{ID: "direct", Body: payload}})))...)
+	}}
+}
+
+type ingest struct {
+	waker store.Waker
+	set   policy.Set
+	log   *zap.Logger
+}
+
+// wish is what a batch wants of one key: which ARNs to look at, and which
+// messages asked.
+type wish struct {
+	arns     []string
+	messages []string
+}
+
+// batch wakes each key that the batch's events concern once.
+func (i ingest) batch(ctx context.Context, batch []handler.Message) map[string]error {
+	failed, wishes := map[string]error{}, map[string]*wish{}
+	for _, m := range batch {
+		err := handler.Guard(i.log, func() error { return i.hear(ctx, m, wishes) })
+		if err != nil {
+			failed[m.ID] = err
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(wishes)) {
+		w := wishes[key]
+		err := i.waker.Wake(ctx, key, w.arns, func(gen int) ([]byte, error) {
+			return events.EncodeWake(events.Wake{Key: key, Gen: int64(gen)})
+		})
+		for _, id := range w.messages {
+			if err != nil {
+				failed[id] = errors.Join(failed[id], err)
+			}
+		}
+	}
+	return failed
+}
+
+// hear adds what one message asks for.
+func (i ingest) hear(ctx context.Context, m handler.Message, wishes map[string]*wish) error {
+	e, err := events.Decode(m.Body)
+	if err != nil {
+		return fmt.Errorf("decode: %w", err)
+	}
+	keys, err := i.keys(ctx, e)
+	if err != nil {
+		return err
+	}
+	if len(keys) == 0 {
+		i.log.Debug("dropped", zap.String("message", m.ID), zap.String("source", e.Source), zap.String("detailType", e.DetailType))
+	}
+	for _, key := range keys {
+		w := wishes[key]
+		if w == nil {
+			w = &wish{}
+			wishes[key] = w
+		}
+		w.arns = append(w.arns, e.Subject.ARNs...)
+		w.messages = append(w.messages, m.ID)
+	}
+	return nil
+}
+
+// keys are those that an event concerns. What the policies do not know is
+// dropped: the sweep covers it if that was wrong.
+func (i ingest) keys(ctx context.Context, e events.Event) ([]string, error) {
+	switch e.Kind {
+	case events.Sweep:
+		return keysOf(i.set.Clusters()), nil
+	case events.Again:
+		return i.again(ctx, e.Key, e.At)
+	case events.Look:
+		return keysOf(i.clusters(e.Subject)), nil
+	default:
+		return nil, nil
+	}
+}
+
+// again is the key that asked for a look at a time, if that time is still the
+// one it waits for.
+func (i ingest) again(ctx context.Context, key string, at time.Time) ([]string, error) {
+	known := slices.Contains(keysOf(i.set.Clusters()), key)
+	if !known {
+		return nil, nil
+	}
+	due, err := i.waker.Due(ctx, key, at)
+	if err != nil || !due {
+		return nil, err
+	}
+	return []string{key}, nil
+}
+
+// clusters are those of the policies that a subject may concern: its own, the
+// owner of its group or alarm, or for a bare instance all, since only a look
+// tells whose it is.
+func (i ingest) clusters(s events.Subject) []string {
+	owner, known := "", false
+	switch {
+	case s.Cluster != "":
+		_, known = i.set.Of(s.Cluster)
+		owner = s.Cluster
+	case s.Group != "":
+		owner, known = i.set.GroupOwner(s.Group)
+	case s.Alarm != "":
+		owner, known = i.set.AlarmOwner(s.Alarm)
+	case s.Instance != "":
+		return i.set.Clusters()
+	}
+	if !known {
+		return nil
+	}
+	return []string{owner}
+}
+
+func keysOf(clusters []string) []string {
+	keys := make([]string, len(clusters))
+	for n, c := range clusters {
+		keys[n] = reconcile.Key(c)
+	}
+	return keys
+}

@@ -1,0 +1,51 @@
+// Command bootstrap is the Lambda function that steers clusters: real clients,
+// nothing else.
+package main
+
+import (
+	"log"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"go.uber.org/zap"
+
+	"github.com/plimsoll-ecs/plimsoll/functions/reconcile"
+	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
+	rounds "github.com/plimsoll-ecs/plimsoll/pkg/reconcile"
+)
+
+func main() {
+	raw, err := os.ReadFile("policy.json") // packed beside the bootstrap
+	if err != nil {
+		log.Fatal(err)
+	}
+	set, err := policy.Decode(raw)
+	if err != nil {
+		log.Fatal(err) // a wrong policy must fail the start, not a message
+	}
+	logger, err := zap.NewProduction(zap.WithCaller(false))
+	if err != nil {
+		log.Fatal(err)
+	}
+	cfg := aws.Config{ // by hand: the SDK's config package costs 6-9 ms of start
+		Region:           os.Getenv("AWS_REGION"),
+		Credentials:      credentials.NewStaticCredentialsProvider(os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY"), os.Getenv("AWS_SESSION_TOKEN")),
+		RetryMaxAttempts: 1,
+		HTTPClient:       &http.Client{Timeout: rounds.CallTimeout},
+	}
+	ports := reconcile.Ports{
+		ECS: ecs.NewFromConfig(cfg), AutoScaling: autoscaling.NewFromConfig(cfg), CloudWatch: cloudwatch.NewFromConfig(cfg),
+		DynamoDB: dynamodb.NewFromConfig(cfg), SQS: sqs.NewFromConfig(cfg),
+	}
+	where := reconcile.Config{Table: os.Getenv("PLIMSOLL_TABLE"), Ingress: os.Getenv("PLIMSOLL_INGRESS_QUEUE")}
+	lambda.Start(reconcile.New(ports, where, set, reconcile.Edges{Clock: time.Now, Run: reconcile.Concurrent, Log: logger}))
+}

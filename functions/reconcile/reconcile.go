@@ -1,0 +1,86 @@
+// Package reconcile is the function that steers one cluster a message: task
+// counts and hosts. It puts the pieces together and holds no rule of its own.
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/plimsoll-ecs/plimsoll/events"
+	"github.com/plimsoll-ecs/plimsoll/pkg/awscloud/clusterside"
+	"github.com/plimsoll-ecs/plimsoll/pkg/cluster"
+	"github.com/plimsoll-ecs/plimsoll/pkg/handler"
+	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
+	"github.com/plimsoll-ecs/plimsoll/pkg/reconcile"
+	"github.com/plimsoll-ecs/plimsoll/pkg/store"
+)
+
+// Ports are the AWS services that reconcile calls.
+type Ports struct {
+	ECS         clusterside.ECS
+	AutoScaling clusterside.AutoScaling
+	CloudWatch  clusterside.CloudWatch
+	DynamoDB    store.DynamoDB
+	SQS         store.SQS
+}
+
+// Config is where reconcile finds its table and the queue that it asks for
+// another look through.
+type Config struct {
+	Table   string // the DynamoDB table's name
+	Ingress string // URL of the ingress queue
+}
+
+// Edges are what a function takes from the world that it runs in.
+type Edges struct {
+	Clock func() time.Time
+	Run   clusterside.Runner
+	Log   *zap.Logger
+}
+
+// New returns the function as Lambda runs it.
+func New(ports Ports, c Config, set policy.Set, e Edges) handler.Door {
+	table := store.Store{DB: ports.DynamoDB, Queue: ports.SQS, Table: c.Table, Ingress: c.Ingress, Clock: e.Clock, Again: events.LookAgain}
+	rounds := reconcile.Rounds{
+		Cloud: clusterside.New(ports.ECS, ports.AutoScaling, ports.CloudWatch, e.Run, e.Clock),
+		Open: func(ctx context.Context, key, message string) (reconcile.Opened, error) {
+			return open(ctx, table, key, message)
+		},
+		Clock: e.Clock,
+		Log:   e.Log,
+	}
+	return handler.Door{Log: e.Log, Batch: handler.Each(e.Log, func(ctx context.Context, m handler.Message) error {
+		return wake(ctx, rounds, set, e.Log, m)
+	})}
+}
+
+// wake runs the round that a message asks for. A cluster that left the policies
+// since is dropped.
+func wake(ctx context.Context, rounds reconcile.Rounds, set policy.Set, log *zap.Logger, m handler.Message) error {
+	w, err := events.DecodeWake(m.Body)
+	if err != nil {
+		return fmt.Errorf("decode: %w", err)
+	}
+	for _, p := range set {
+		if reconcile.Key(p.Cluster) == w.Key {
+			return rounds.Round(ctx, p, m.ID)
+		}
+	}
+	log.Warn("no policy has the key", zap.String("key", w.Key))
+	return nil
+}
+
+func open(ctx context.Context, table store.Store, key, message string) (reconcile.Opened, error) {
+	s, err := table.Open(ctx, key, message)
+	if err != nil {
+		return reconcile.Opened{}, err
+	}
+	recall := func(ctx context.Context) (cluster.Memory, []cluster.Intent, error) {
+		err := s.Recall(ctx)
+		return s.Memory, s.Intents, err
+	}
+	return reconcile.Opened{Session: s, Gen: s.Gen, Left: s.Left, Recall: recall}, nil
+}

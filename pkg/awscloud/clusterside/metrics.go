@@ -1,0 +1,82 @@
+package clusterside
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+
+	"github.com/plimsoll-ecs/plimsoll/pkg/cluster"
+)
+
+// queries is how many metrics one GetMetricData call takes.
+const queries = 500
+
+// lookBack is how far back metrics are read: long enough for the lag of a
+// one-minute metric, short enough to stay one page.
+const lookBack = 15 * time.Minute
+
+// metrics reads the series of a scope. A series that CloudWatch does not answer
+// for completely is absent: unknown is not zero.
+func (c *Cloud) metrics(ctx context.Context, wanted []cluster.Metric) (map[string]cluster.Series, error) {
+	chunks := slices.Collect(slices.Chunk(wanted, queries))
+	found := make([]map[string]cluster.Series, len(chunks))
+	err := c.run(ctx, len(chunks), func(ctx context.Context, i int) (err error) {
+		found[i], err = c.series(ctx, chunks[i])
+		return err
+	})
+	all := map[string]cluster.Series{}
+	for _, part := range found {
+		maps.Copy(all, part)
+	}
+	return all, err
+}
+
+func (c *Cloud) series(ctx context.Context, wanted []cluster.Metric) (map[string]cluster.Series, error) {
+	now := c.clock()
+	in := &cloudwatch.GetMetricDataInput{StartTime: aws.Time(now.Add(-lookBack)), EndTime: aws.Time(now), ScanBy: types.ScanByTimestampAscending}
+	for n, m := range wanted {
+		in.MetricDataQueries = append(in.MetricDataQueries, query("m"+strconv.Itoa(n), m))
+	}
+	series, broken := map[string]cluster.Series{}, map[string]bool{}
+	for {
+		out, err := c.cloudwatch.GetMetricData(ctx, in)
+		if err != nil {
+			return nil, fmt.Errorf("get metric data: %w", err)
+		}
+		for _, r := range out.MetricDataResults {
+			n, err := strconv.Atoi(aws.ToString(r.Id)[1:])
+			if err != nil || n >= len(wanted) || len(r.Timestamps) != len(r.Values) {
+				return nil, fmt.Errorf("get metric data: cannot read the answer for %q", aws.ToString(r.Id))
+			}
+			key := wanted[n].Key
+			broken[key] = r.StatusCode != types.StatusCodeComplete && r.StatusCode != types.StatusCodePartialData || broken[key]
+			for i, at := range r.Timestamps {
+				series[key] = append(series[key], cluster.Point{At: at, Value: r.Values[i]})
+			}
+		}
+		if in.NextToken = out.NextToken; in.NextToken == nil {
+			break
+		}
+	}
+	maps.DeleteFunc(series, func(key string, _ cluster.Series) bool { return broken[key] })
+	return series, nil
+}
+
+func query(id string, m cluster.Metric) types.MetricDataQuery {
+	dimensions := []types.Dimension{}
+	for _, name := range slices.Sorted(maps.Keys(m.Dimensions)) {
+		dimensions = append(dimensions, types.Dimension{Name: aws.String(name), Value: aws.String(m.Dimensions[name])})
+	}
+	return types.MetricDataQuery{Id: aws.String(id), ReturnData: aws.Bool(true), MetricStat: &types.MetricStat{
+		Metric: &types.Metric{Namespace: aws.String(m.Namespace), MetricName: aws.String(m.Name), Dimensions: dimensions},
+		Period: aws.Int32(int32(m.Period / time.Second)), //nolint:gosec // the policy bounds a period to a day
+		Stat:   aws.String(m.Statistic),
+	}}
+}

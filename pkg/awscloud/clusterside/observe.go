@@ -1,0 +1,206 @@
+package clusterside
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/plimsoll-ecs/plimsoll/pkg/cluster"
+)
+
+// page is how many ARNs one Describe call of ECS takes; DescribeServices takes
+// fewer.
+const (
+	page        = 100
+	servicePage = 10
+)
+
+// Observe reads all that the scope names, side by side. It fails rather than
+// leave something out: only a metric may be absent.
+func (c *Cloud) Observe(ctx context.Context, scope cluster.Scope) (cluster.State, error) {
+	s := cluster.State{Name: scope.Cluster}
+	looks := []func(context.Context) error{
+		func(ctx context.Context) (err error) { s.Services, err = c.services(ctx, scope); return },
+		func(ctx context.Context) (err error) { s.Hosts, err = c.hosts(ctx, scope.Cluster); return },
+		func(ctx context.Context) (err error) { s.Tasks, err = c.tasks(ctx, scope.Cluster); return },
+		func(ctx context.Context) (err error) { s.Groups, err = c.groups(ctx, scope.Groups); return },
+		func(ctx context.Context) (err error) { s.Metrics, err = c.metrics(ctx, scope.Metrics); return },
+	}
+	if err := c.run(ctx, len(looks), func(ctx context.Context, i int) error { return looks[i](ctx) }); err != nil {
+		return cluster.State{}, err
+	}
+	claim(s.Hosts, s.Groups)
+	var err error
+	s.Revisions, err = c.define(ctx, s.Services)
+	return s, err
+}
+
+// claim tells each host which group it belongs to.
+func claim(hosts []cluster.Host, groups []cluster.HostGroup) {
+	owner := map[string]string{}
+	for _, g := range groups {
+		for _, i := range g.Instances {
+			owner[i.ID] = g.Name
+		}
+	}
+	for i := range hosts {
+		hosts[i].Group = owner[hosts[i].ID]
+	}
+}
+
+// services reads the services of the policy. One that ECS does not know, or
+// knows as inactive, is absent.
+func (c *Cloud) services(ctx context.Context, scope cluster.Scope) ([]cluster.Service, error) {
+	chunks := slices.Collect(slices.Chunk(scope.Services, servicePage))
+	found := make([][]cluster.Service, len(chunks))
+	err := c.run(ctx, len(chunks), func(ctx context.Context, i int) error {
+		out, err := c.ecs.DescribeServices(ctx, &ecs.DescribeServicesInput{Cluster: aws.String(scope.Cluster), Services: chunks[i]})
+		if err != nil {
+			return fmt.Errorf("describe services of %s: %w", scope.Cluster, err)
+		}
+		if err := complete("services", len(chunks[i]), len(out.Services), out.Failures); err != nil {
+			return err
+		}
+		for _, s := range out.Services {
+			if aws.ToString(s.Status) == "ACTIVE" {
+				found[i] = append(found[i], service(s))
+			}
+		}
+		return nil
+	})
+	all := slices.Concat(found...)
+	slices.SortFunc(all, func(a, b cluster.Service) int { return cmp.Compare(a.Name, b.Name) })
+	return all, err
+}
+
+// hosts reads every container instance of the cluster that is ACTIVE or DRAINING.
+func (c *Cloud) hosts(ctx context.Context, name string) ([]cluster.Host, error) {
+	var arns []string
+	var token *string
+	for {
+		out, err := c.ecs.ListContainerInstances(ctx, &ecs.ListContainerInstancesInput{Cluster: aws.String(name), NextToken: token})
+		if err != nil {
+			return nil, fmt.Errorf("list container instances of %s: %w", name, err)
+		}
+		arns = append(arns, out.ContainerInstanceArns...)
+		if token = out.NextToken; token == nil {
+			break
+		}
+	}
+	chunks := slices.Collect(slices.Chunk(arns, page))
+	found := make([][]cluster.Host, len(chunks))
+	err := c.run(ctx, len(chunks), func(ctx context.Context, i int) error {
+		out, err := c.ecs.DescribeContainerInstances(ctx, &ecs.DescribeContainerInstancesInput{Cluster: aws.String(name), ContainerInstances: chunks[i]})
+		if err != nil {
+			return fmt.Errorf("describe container instances of %s: %w", name, err)
+		}
+		for _, h := range out.ContainerInstances {
+			if s := aws.ToString(h.Status); s == string(cluster.HostActive) || s == string(cluster.HostDraining) {
+				found[i] = append(found[i], host(h))
+			}
+		}
+		return complete("container instances", len(chunks[i]), len(out.ContainerInstances), out.Failures)
+	})
+	all := slices.Concat(found...)
+	slices.SortFunc(all, func(a, b cluster.Host) int { return cmp.Compare(a.ARN, b.ARN) })
+	return all, err
+}
+
+// tasks reads every task of the cluster that is not STOPPED. ListTasks leaves
+// out those told to stop unless asked for them, and answers then with those
+// that stopped within the last hour too.
+func (c *Cloud) tasks(ctx context.Context, name string) ([]cluster.Task, error) {
+	var arns []string
+	for _, wanted := range []types.DesiredStatus{types.DesiredStatusRunning, types.DesiredStatusStopped} {
+		var token *string
+		for {
+			out, err := c.ecs.ListTasks(ctx, &ecs.ListTasksInput{Cluster: aws.String(name), DesiredStatus: wanted, NextToken: token})
+			if err != nil {
+				return nil, fmt.Errorf("list tasks of %s: %w", name, err)
+			}
+			arns = append(arns, out.TaskArns...)
+			if token = out.NextToken; token == nil {
+				break
+			}
+		}
+	}
+	slices.Sort(arns)
+	arns = slices.Compact(arns) // a task may stop between the two lists
+	chunks := slices.Collect(slices.Chunk(arns, page))
+	found := make([][]cluster.Task, len(chunks))
+	err := c.run(ctx, len(chunks), func(ctx context.Context, i int) error {
+		out, err := c.ecs.DescribeTasks(ctx, &ecs.DescribeTasksInput{Cluster: aws.String(name), Tasks: chunks[i]})
+		if err != nil {
+			return fmt.Errorf("describe tasks of %s: %w", name, err)
+		}
+		for _, t := range out.Tasks {
+			if aws.ToString(t.LastStatus) != cluster.TaskStopped {
+				found[i] = append(found[i], task(t))
+			}
+		}
+		return complete("tasks", len(chunks[i]), len(out.Tasks), out.Failures)
+	})
+	all := slices.Concat(found...)
+	slices.SortFunc(all, func(a, b cluster.Task) int { return cmp.Compare(a.ARN, b.ARN) })
+	return all, err
+}
+
+// complete fails when a Describe call left out what it was asked for without
+// saying that it does not exist: a cut answer is not an absence.
+func complete(what string, asked, got int, failures []types.Failure) error {
+	for _, f := range failures {
+		if aws.ToString(f.Reason) != "MISSING" {
+			return fmt.Errorf("describe %s: %s: %s %s", what, aws.ToString(f.Arn), aws.ToString(f.Reason), aws.ToString(f.Detail))
+		}
+	}
+	if got+len(failures) != asked {
+		return fmt.Errorf("describe %s: asked for %d, answered for %d", what, asked, got+len(failures))
+	}
+	return nil
+}
+
+// define reads the task definitions that the services and their deployments
+// name, those not read before.
+func (c *Cloud) define(ctx context.Context, services []cluster.Service) (map[string]cluster.Revision, error) {
+	var need []string
+	for _, s := range services {
+		need = append(need, s.Revision)
+		for _, d := range s.Deployments {
+			need = append(need, d.Revision)
+		}
+	}
+	slices.Sort(need)
+	need = slices.DeleteFunc(slices.Compact(need), func(arn string) bool { return arn == "" })
+	known := map[string]cluster.Revision{}
+	c.mu.Lock()
+	for _, arn := range need {
+		if r, ok := c.revisions[arn]; ok {
+			known[arn] = r
+		}
+	}
+	c.mu.Unlock()
+	need = slices.DeleteFunc(need, func(arn string) bool { return known[arn].ARN != "" })
+	read := make([]cluster.Revision, len(need))
+	err := c.run(ctx, len(need), func(ctx context.Context, i int) error {
+		out, err := c.ecs.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{TaskDefinition: aws.String(need[i])})
+		if err != nil {
+			return fmt.Errorf("describe task definition %s: %w", need[i], err)
+		}
+		read[i], err = revision(out.TaskDefinition)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range read {
+		c.revisions[r.ARN], known[r.ARN] = r, r
+	}
+	return known, nil
+}

@@ -1,0 +1,216 @@
+// Package reconcile is the rounds: look, think, note, do, tell. It holds the
+// order of these and the rules of when to stop; it must not know AWS, nor how
+// anything is stored, nor what a plan rests on.
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/plimsoll-ecs/plimsoll/pkg/cluster"
+	"github.com/plimsoll-ecs/plimsoll/pkg/plan"
+	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
+)
+
+// Cloud is where a cluster is seen and changed.
+type Cloud interface {
+	// Observe reads all of the scope or fails: nothing of a state is a guess. A
+	// metric that could not be read is absent from it.
+	Observe(ctx context.Context, scope cluster.Scope) (cluster.State, error)
+	// Apply makes the call of an intent of the named cluster if its precondition
+	// still holds, and returns the intent with its outcome.
+	Apply(ctx context.Context, name string, i cluster.Intent) cluster.Intent
+}
+
+// Session is a round's hold on its cluster's memory.
+type Session interface {
+	// Note writes a plan's decisions and memory, the intents that begin and those
+	// that ended, before any call.
+	Note(ctx context.Context, p plan.Plan, begun, ended []cluster.Intent) error
+	// Tell writes an intent's outcome.
+	Tell(ctx context.Context, i cluster.Intent) error
+	// Close ends the round; next is when to look again, zero: the sweep is enough.
+	Close(ctx context.Context, next time.Time, failure error) error
+}
+
+// Opened is what a session begins with.
+type Opened struct {
+	Session Session
+	Gen     int                  // the round's number
+	Left    func() time.Duration // of the lease, by this round's own clock
+	Recall  func(context.Context) (cluster.Memory, []cluster.Intent, error)
+}
+
+// Open takes the cluster's lease for a message and raises its number. After an
+// error nothing was begun, and the message is to be tried again.
+type Open func(ctx context.Context, key, message string) (Opened, error)
+
+// CallTimeout is the longest that one call may take: none starts with less of
+// the lease or of the invocation left.
+const CallTimeout = 5 * time.Second
+
+// refusedAgain is how soon a round looks again after a refused call.
+const refusedAgain = 15 * time.Second
+
+// Rounds reconciles the clusters of a set of policies.
+type Rounds struct {
+	Cloud Cloud
+	Open  Open
+	Clock func() time.Time
+	Log   *zap.Logger
+}
+
+// Round reconciles one cluster once for one message. It fails only if it did not
+// begin; a round that fails later is recorded, and asks to be woken again.
+func (r Rounds) Round(ctx context.Context, p policy.Policy, message string) error {
+	key := Key(p.Cluster)
+	o, err := r.Open(ctx, key, message)
+	if err != nil {
+		return fmt.Errorf("begin a round of %s: %w", key, err)
+	}
+	next, failure := r.guarded(ctx, p, o)
+	if failure != nil {
+		r.Log.Error("round failed", zap.String("key", key), zap.Int("gen", o.Gen), zap.Error(failure))
+	}
+	if err := o.Session.Close(ctx, next, failure); err != nil {
+		r.Log.Error("round not closed", zap.String("key", key), zap.Int("gen", o.Gen), zap.Error(err))
+	}
+	return nil
+}
+
+// Key is the key of a cluster's rounds.
+func Key(clusterName string) string { return "reconcile#" + clusterName }
+
+// guarded turns a panic of the round into its failure, so that it is recorded
+// and asked for again like any other.
+func (r Rounds) guarded(ctx context.Context, p policy.Policy, o Opened) (next time.Time, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			r.Log.Error("round panicked", zap.Any("value", v), zap.Stack("stack"))
+			err = fmt.Errorf("panic: %v", v)
+		}
+	}()
+	return r.round(ctx, p, o)
+}
+
+// round looks, thinks, notes, does and tells.
+func (r Rounds) round(ctx context.Context, p policy.Policy, o Opened) (time.Time, error) {
+	memory, intents, err := o.Recall(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	state, err := r.Cloud.Observe(ctx, p.Scope())
+	if err != nil {
+		return time.Time{}, fmt.Errorf("observe %s: %w", p.Cluster, err)
+	}
+	state.Now, state.Memory, state.Intents = r.Clock(), memory, intents
+	state, ended := plan.Overlay(state)
+	ended = append(ended, refused(intents)...)
+	decided := plan.Cluster(state, p)
+	if p.Mode == policy.Observe {
+		decided = observed(decided)
+	}
+	begun := intend(decided, Key(p.Cluster), o.Gen, state.Now)
+	if err := o.Session.Note(ctx, decided, begun, ended); err != nil {
+		return time.Time{}, err
+	}
+	r.log(p.Cluster, o.Gen, decided)
+	return r.do(ctx, p.Cluster, o, begun, decided.Next)
+}
+
+// observed is the plan with its changes taken out: decided and recorded, not done.
+func observed(p plan.Plan) plan.Plan {
+	decisions := make([]plan.Decision, len(p.Decisions))
+	for i, d := range p.Decisions {
+		d.Changes = nil
+		decisions[i] = d
+	}
+	p.Decisions = decisions
+	return p
+}
+
+// refused are the intents whose refusal this round has now seen.
+func refused(intents []cluster.Intent) []cluster.Intent {
+	var seen []cluster.Intent
+	for _, i := range intents {
+		if i.Outcome == cluster.OutcomeRefused {
+			seen = append(seen, i)
+		}
+	}
+	return seen
+}
+
+// intend makes an intent of each change. Its id names the round, so that the
+// same change next week is another intent.
+func intend(p plan.Plan, key string, gen int, now time.Time) []cluster.Intent {
+	var all []cluster.Intent
+	for n, c := range p.Actions() {
+		all = append(all, cluster.Intent{ID: key + "#" + strconv.Itoa(gen) + "#" + strconv.Itoa(n), Change: c, At: now})
+	}
+	return all
+}
+
+// do applies the intents in order and tells each one's outcome. The first that
+// is not applied ends those of its subject; a round that runs out of time ends
+// them all, and the next one looks.
+func (r Rounds) do(ctx context.Context, name string, o Opened, intents []cluster.Intent, next time.Time) (time.Time, error) {
+	stopped := map[cluster.Subject]bool{}
+	for _, i := range intents {
+		switch {
+		case !r.time(ctx, o):
+			i.Outcome, i.Detail = cluster.OutcomeSkipped, "no time left in this round"
+		case stopped[i.Subject]:
+			i.Outcome, i.Detail = cluster.OutcomeSkipped, "an earlier change of the subject was not applied"
+		default:
+			i = r.Cloud.Apply(ctx, name, i)
+		}
+		if i.Outcome != cluster.OutcomeApplied {
+			stopped[i.Subject] = true
+			next = sooner(next, r.Clock().Add(refusedAgain))
+		}
+		r.Log.Info("applied", zap.String("intent", i.ID), zap.String("verb", string(i.Verb)), zap.String("subject", string(i.Subject)),
+			zap.Int("from", i.From), zap.Int("to", i.To), zap.String("outcome", string(i.Outcome)), zap.String("detail", i.Detail))
+		if err := o.Session.Tell(ctx, i); err != nil {
+			return next, err
+		}
+	}
+	return next, nil
+}
+
+// time says whether a call may start: with less than its timeout left of the
+// lease or of the invocation, less a margin of our own, none does.
+func (r Rounds) time(ctx context.Context, o Opened) bool {
+	if o.Left() < CallTimeout {
+		return false
+	}
+	end, bounded := ctx.Deadline()
+	return !bounded || end.Sub(r.Clock()) >= CallTimeout
+}
+
+// sooner is the earlier of two times to look again, where zero means never.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// log writes a line a decision.
+func (r Rounds) log(name string, gen int, p plan.Plan) {
+	for _, d := range p.Decisions {
+		fields := []zap.Field{zap.String("cluster", name), zap.Int("gen", gen), zap.String("subject", string(d.Subject)),
+			zap.Int("from", d.From), zap.Int("to", d.To), zap.String("reason", string(d.Reason))}
+		for _, n := range d.Numbers {
+			fields = append(fields, zap.Float64(n.Name, n.Value))
+		}
+		if len(d.Changes) > 0 {
+			r.Log.Info("decided", fields...)
+		} else {
+			r.Log.Debug("kept", fields...)
+		}
+	}
+}

@@ -1,0 +1,228 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"github.com/plimsoll-ecs/plimsoll/pkg/cluster"
+	"github.com/plimsoll-ecs/plimsoll/pkg/plan"
+)
+
+// Store opens sessions on keys.
+type Store struct {
+	DB      DynamoDB
+	Queue   SQS
+	Table   string
+	Ingress string // URL of the ingress queue, for another look
+	Clock   func() time.Time
+	Again   func(of string, at time.Time) ([]byte, error) // the message that asks for another look
+}
+
+// Session is one round's hold on a key: every write of it is made only while
+// the lease is this round's.
+type Session struct {
+	Gen     int              // this round's number
+	Memory  cluster.Memory   // as the last round left it
+	Intents []cluster.Intent // open ones, and those whose refusal no round has seen yet; oldest first
+	Dirty   []string         // ARNs that events named since the last look; "all": too many to name
+
+	store    Store
+	key      string
+	holder   string
+	fence    int64
+	until    time.Time // by this round's own clock
+	nextAt   time.Time
+	failures int64
+	about    map[cluster.Subject]about
+}
+
+// about is what the table holds of one subject.
+type about struct {
+	Memory  json.RawMessage
+	Said    plan.Decision
+	Count   int64     // how often it was decided in a row
+	Since   time.Time // when it was decided first
+	Version int64
+}
+
+// Open takes the key's lease, raises its number, and recalls. A message that
+// comes again takes its own lease over at once; anyone else gets ErrLeased until
+// the lease and SkewFor are over. After an error nothing was begun.
+func (s Store) Open(ctx context.Context, of, holder string) (*Session, error) {
+	o := &Session{store: s, key: of, holder: holder, about: map[cluster.Subject]about{}}
+	if err := o.lease(ctx); err != nil {
+		return nil, wrap("lease", of, err)
+	}
+	if err := o.raise(ctx); err != nil {
+		return nil, wrap("raise the number", of, err)
+	}
+	return o, nil
+}
+
+func (o *Session) lease(ctx context.Context) error {
+	now := o.store.Clock()
+	o.until = now.Add(LeaseFor)
+	out, err := o.store.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: aws.String(o.store.Table), Key: key(o.key, "lease"),
+		UpdateExpression:    aws.String("SET holder = :me, #until = :until ADD fence :one"),
+		ConditionExpression: aws.String("attribute_not_exists(holder) OR holder = :me OR #until < :past"),
+		ExpressionAttributeNames: map[string]string{
+			"#until": "until",
+		},
+		ExpressionAttributeValues: item{":me": text(o.holder), ":until": millis(o.until), ":past": millis(now.Add(-SkewFor)), ":one": number(1)},
+		ReturnValues:              types.ReturnValueAllNew,
+	})
+	if conditionFailed(err) {
+		return ErrLeased
+	}
+	if err != nil {
+		return err
+	}
+	o.fence, o.failures = numberOf(out.Attributes, "fence"), numberOf(out.Attributes, "failures")
+	return nil
+}
+
+// raise ends the number that events before this look were sent with, and takes
+// the ARNs that they named.
+func (o *Session) raise(ctx context.Context) error {
+	out, err := o.store.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: aws.String(o.store.Table), Key: wakeKey(o.key),
+		UpdateExpression:          aws.String("ADD gen :one REMOVE dirty"),
+		ExpressionAttributeValues: item{":one": number(1)},
+		ReturnValues:              types.ReturnValueAllOld,
+	})
+	if err != nil {
+		return err
+	}
+	o.Gen, o.nextAt = int(numberOf(out.Attributes, "gen"))+1, timeOf(out.Attributes, "nextAt")
+	if set, _ := out.Attributes["dirty"].(*types.AttributeValueMemberSS); set != nil {
+		o.Dirty = slices.Sorted(slices.Values(set.Value))
+	}
+	return nil
+}
+
+// Left is how long the lease still is this round's, by its own clock.
+func (o *Session) Left() time.Duration { return o.until.Sub(o.store.Clock()) }
+
+// Recall reads what the key's rounds have left: memory and open intents.
+func (o *Session) Recall(ctx context.Context) error {
+	o.Memory = cluster.Memory{Services: map[string]cluster.ServiceMemory{}, Groups: map[string]cluster.GroupMemory{}, Hosts: map[string]cluster.HostMemory{}}
+	var from item
+	for {
+		out, err := o.store.DB.Query(ctx, &dynamodb.QueryInput{
+			TableName: aws.String(o.store.Table), ConsistentRead: aws.Bool(true), ExclusiveStartKey: from,
+			KeyConditionExpression:    aws.String("pk = :pk AND begins_with(sk, :now)"),
+			ExpressionAttributeValues: item{":pk": text(o.key), ":now": text("now#")},
+		})
+		if err != nil {
+			return wrap("recall", o.key, err)
+		}
+		for _, i := range out.Items {
+			if err := o.recall(i); err != nil {
+				return wrap("recall "+textOf(i, "sk"), o.key, err)
+			}
+		}
+		if from = out.LastEvaluatedKey; len(from) == 0 {
+			break
+		}
+	}
+	slices.SortStableFunc(o.Intents, func(a, b cluster.Intent) int { return a.At.Compare(b.At) })
+	return nil
+}
+
+func (o *Session) recall(i item) error {
+	if strings.HasPrefix(textOf(i, "sk"), "now#open#") {
+		var open cluster.Intent
+		err := json.Unmarshal([]byte(textOf(i, "intent")), &open)
+		o.Intents = append(o.Intents, open)
+		return err
+	}
+	subject := cluster.Subject(strings.TrimPrefix(textOf(i, "sk"), "now#about#"))
+	a := about{Memory: json.RawMessage(textOf(i, "memory")), Count: numberOf(i, "count"), Since: timeOf(i, "since"), Version: numberOf(i, "version")}
+	if said := textOf(i, "said"); said != "" {
+		if err := json.Unmarshal([]byte(said), &a.Said); err != nil {
+			return err
+		}
+	}
+	o.about[subject] = a
+	return remember(&o.Memory, subject, a.Memory)
+}
+
+// Close gives the lease back and sees to it that the key is looked at again at
+// next, unless a look is due before that already; a zero next leaves that to the
+// sweep. With a failure it is recorded, and next is when the back-off ends.
+func (o *Session) Close(ctx context.Context, next time.Time, failure error) error {
+	if failure != nil {
+		next = o.backOff()
+	}
+	now := o.store.Clock()
+	due := !next.IsZero() && !next.After(now.Add(time.Minute)) && (!o.nextAt.After(now) || next.Before(o.nextAt))
+	if due {
+		if err := o.again(ctx, next.Truncate(time.Millisecond), now); err != nil {
+			return err
+		}
+	}
+	return o.release(ctx, failure)
+}
+
+// backOff is when a failed round's key is looked at again: after 5 s, doubling
+// up to the sweep's minute.
+func (o *Session) backOff() time.Time {
+	wait := 5 * time.Second << min(o.failures, 4)
+	return o.store.Clock().Add(min(wait, time.Minute))
+}
+
+// again writes the time first: ingest drops a message whose time is another.
+func (o *Session) again(ctx context.Context, next, now time.Time) error {
+	body, err := o.store.Again(o.key, next)
+	if err != nil {
+		return wrap("ask for another look", o.key, err)
+	}
+	err = o.write(ctx, types.TransactWriteItem{Update: &types.Update{
+		TableName: aws.String(o.store.Table), Key: wakeKey(o.key),
+		UpdateExpression:          aws.String("SET nextAt = :next"),
+		ExpressionAttributeValues: item{":next": millis(next)},
+	}})
+	if err != nil {
+		return wrap("note the next look", o.key, err)
+	}
+	delay := int32(min(900, (max(0, next.Sub(now))+time.Second-1)/time.Second)) //nolint:gosec // bounded by SQS's 900 s
+	_, err = o.store.Queue.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: aws.String(o.store.Ingress), MessageBody: aws.String(string(body)), DelaySeconds: delay})
+	if err != nil {
+		return wrap("ask for another look", o.key, err)
+	}
+	return nil
+}
+
+func (o *Session) release(ctx context.Context, failure error) error {
+	update := &dynamodb.UpdateItemInput{
+		TableName: aws.String(o.store.Table), Key: key(o.key, "lease"),
+		UpdateExpression:          aws.String("REMOVE holder, failures, failure"),
+		ConditionExpression:       aws.String("holder = :me AND fence = :fence"),
+		ExpressionAttributeValues: item{":me": text(o.holder), ":fence": number(o.fence)},
+	}
+	if failure != nil {
+		update.UpdateExpression = aws.String("SET failures = :n, failure = :why REMOVE holder")
+		update.ExpressionAttributeValues[":n"] = number(o.failures + 1)
+		update.ExpressionAttributeValues[":why"] = text(clip(failure.Error(), 1000))
+	}
+	_, err := o.store.DB.UpdateItem(ctx, update)
+	if conditionFailed(err) {
+		return fmt.Errorf("release %s: %w", o.key, ErrFenced)
+	}
+	if err != nil {
+		return wrap("release", o.key, err)
+	}
+	return nil
+}
+
+func clip(s string, n int) string { return s[:min(len(s), n)] }
