@@ -1,0 +1,107 @@
+package scenario
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// measures are what an expectation may be about. Those of a moment need at; the
+// others are of the whole run.
+func measures() map[string]func(Result, measured) float64 {
+	return map[string]func(Result, measured) float64{
+		"unservedPercent":   func(r Result, _ measured) float64 { return r.UnservedPercent },
+		"secondsBelowFloor": func(r Result, _ measured) float64 { return r.SecondsBelowFloor },
+		"waitP50":           func(r Result, _ measured) float64 { return r.WaitP50 },
+		"waitP95":           func(r Result, _ measured) float64 { return r.WaitP95 },
+		"hostHours":         func(r Result, _ measured) float64 { return r.HostHours },
+		"hostsLaunched":     func(r Result, _ measured) float64 { return float64(r.HostsLaunched) },
+		"maxHosts":          func(r Result, _ measured) float64 { return float64(r.MaxHosts) },
+		"maxTasks":          func(r Result, m measured) float64 { return extreme(r, m, math.Max) },
+		"minTasks":          func(r Result, m measured) float64 { return extreme(r, m, math.Min) },
+		"hosts":             func(_ Result, m measured) float64 { return float64(m.sample.Hosts) },
+		"tasks":             func(_ Result, m measured) float64 { return float64(m.sample.Services[m.service].Running) },
+	}
+}
+
+// momentary says whether a measure is of a moment, perService whether it needs a
+// service.
+func momentary(measure string) bool { return measure == "hosts" || measure == "tasks" }
+func perService(measure string) bool {
+	return measure == "tasks" || measure == "maxTasks" || measure == "minTasks"
+}
+
+// measured is what a measure is taken of.
+type measured struct {
+	service int // index in the scenario
+	sample  Sample
+}
+
+// extreme is the most or fewest tasks that ran, leaving out the first ten
+// minutes, in which a world comes up.
+func extreme(r Result, m measured, pick func(a, b float64) float64) float64 {
+	value := math.NaN()
+	for i, s := range r.Samples {
+		running := float64(s.Services[m.service].Running)
+		switch {
+		case i < 10:
+		case math.IsNaN(value):
+			value = running
+		default:
+			value = pick(value, running)
+		}
+	}
+	return value
+}
+
+// judge holds the expectations against a result.
+func (s Scenario) judge(r Result, traced bool) []Held {
+	held := []Held{}
+	for _, e := range s.Expect {
+		h := Held{Name: e.Name}
+		if e.At != nil && traced {
+			h.LeftOut, h.Detail = true, "names a time of the day, and a trace replaced the day"
+			held = append(held, h)
+			continue
+		}
+		value := measures()[e.Measure](r, s.measured(r, e))
+		h.Held = (e.AtLeast == nil || value >= *e.AtLeast) && (e.AtMost == nil || value <= *e.AtMost)
+		h.Detail = fmt.Sprintf("%s %s, %s", e.Measure, figure(value), bounds(e))
+		held = append(held, h)
+	}
+	return held
+}
+
+func (s Scenario) measured(r Result, e Expectation) measured {
+	m := measured{service: max(0, slices.IndexFunc(s.Services, func(x Service) bool { return x.Name == e.Service }))}
+	if e.At == nil || len(r.Samples) == 0 {
+		return m
+	}
+	n := int(e.At.Duration / time.Minute)
+	m.sample = r.Samples[min(n, len(r.Samples)-1)]
+	return m
+}
+
+func bounds(e Expectation) string {
+	var parts []string
+	if e.AtLeast != nil {
+		parts = append(parts, "at least "+figure(*e.AtLeast))
+	}
+	if e.AtMost != nil {
+		parts = append(parts, "at most "+figure(*e.AtMost))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func figure(v float64) string {
+	return strconv.FormatFloat(math.Round(v*1000)/1000, 'f', -1, 64)
+}
+
+// measureNames are the measures in words, for a message.
+func measureNames() string {
+	return strings.Join(slices.Sorted(maps.Keys(measures())), ", ")
+}

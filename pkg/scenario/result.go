@@ -1,0 +1,91 @@
+package scenario
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/plimsoll-ecs/plimsoll/pkg/cluster"
+	"github.com/plimsoll-ecs/plimsoll/pkg/plan"
+)
+
+// Result is what came of a run. Times are virtual.
+type Result struct {
+	Scenario          string         `json:"scenario"`
+	Seed              uint64         `json:"seed"`
+	TraceHash         string         `json:"traceHash"` // of all that happened: same seed and build, same hash
+	Hours             float64        `json:"hours"`
+	Expectations      []Held         `json:"expectations"`
+	Violations        []Violation    `json:"violations"`
+	Raced             int            `json:"raced"` // actions that a world event between look and call made wrong
+	Requests          float64        `json:"requests"`
+	UnservedPercent   float64        `json:"unservedPercent"`
+	SecondsBelowFloor float64        `json:"secondsBelowFloor"` // service-seconds under the minimum healthy percent of the lowest desired count since the service last was whole
+	WaitP50           float64        `json:"waitP50"`           // seconds from wanted to RUNNING
+	WaitP95           float64        `json:"waitP95"`
+	HostHours         float64        `json:"hostHours"`
+	Cost              float64        `json:"cost"` // dollars, at the groups' prices
+	HostsLaunched     int            `json:"hostsLaunched"`
+	MaxHosts          int            `json:"maxHosts"`
+	APICalls          map[string]int `json:"apiCalls"` // by service:Action
+	Rounds            int            `json:"rounds"`
+
+	Samples []Sample `json:"-"` // one a minute, for pictures
+	History []Record `json:"-"` // what the functions recorded, oldest first
+}
+
+// Held is an expectation and whether it held.
+type Held struct {
+	Name    string `json:"name"`
+	Held    bool   `json:"held"`
+	LeftOut bool   `json:"leftOut,omitempty"` // it names a time of the day, and a trace replaced the day
+	Detail  string `json:"detail"`
+}
+
+// Violation is a promise that was broken.
+type Violation struct {
+	Promise    string    `json:"promise"` // S1, S2, ...
+	At         time.Time `json:"at"`
+	Subject    string    `json:"subject"`
+	Detail     string    `json:"detail"`
+	Invocation int       `json:"invocation,omitempty"`
+}
+
+// Record is a decision as the functions recorded it.
+type Record struct {
+	At       time.Time
+	Decision plan.Decision
+	Intents  []cluster.Intent // with their outcomes
+}
+
+// Sample is the simulated cloud's truth at one moment.
+type Sample struct {
+	At       time.Time
+	Services []ServiceSample // in the scenario's order
+	Hosts    int             // registered, DRAINING ones included
+	Starting int             // launched, not yet registered
+	Draining int
+	Reserved cluster.Resources // by tasks
+	Offered  cluster.Resources // by hosts
+}
+
+// ServiceSample is one service's part of a sample.
+type ServiceSample struct {
+	Desired, Running, Healthy int
+	Rate                      float64 // requests a second
+}
+
+// Failed says whether a promise was broken or an expectation missed.
+func (r Result) Failed() bool {
+	return len(r.Violations) > 0 || slices.ContainsFunc(r.Expectations, func(h Held) bool { return !h.Held && !h.LeftOut })
+}
+
+// percentile is the smallest value that a share of the values does not exceed.
+func percentile(values []float64, share float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	sorted := slices.SortedFunc(slices.Values(values), cmp.Compare[float64])
+	return sorted[max(0, int(math.Ceil(share*float64(len(sorted))))-1)]
+}

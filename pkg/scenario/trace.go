@@ -1,0 +1,103 @@
+package scenario
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"math"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
+)
+
+// Trace is a measured rate over time. Between two points it is interpolated.
+type Trace struct {
+	seconds []float64 // since the first point, rising
+	values  []float64
+	scale   float64
+}
+
+// ReadTrace reads a trace of lines `seconds,value`; lines that begin with # and
+// a first line of column names are passed over. name is for its problems, each
+// of which names its line.
+func ReadTrace(name string, raw []byte) (*Trace, error) {
+	t, problems := &Trace{scale: 1}, policy.Problems{}
+	lines := bufio.NewScanner(bytes.NewReader(raw))
+	lines.Buffer(nil, 1<<20)
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" || strings.HasPrefix(line, "#") || n == 1 && !strings.ContainsAny(line, "0123456789") {
+			continue
+		}
+		if p := t.add(line); p != nil {
+			p.Path = fmt.Sprintf("%s:%d", name, n)
+			problems = append(problems, *p)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		problems = append(problems, policy.Problem{Path: name, Found: err.Error(), Allowed: "lines of text"})
+	}
+	if len(problems) == 0 && len(t.values) < 2 {
+		problems = append(problems, policy.Problem{Path: name, Found: fmt.Sprintf("%d points", len(t.values)), Allowed: "two lines `seconds,value` or more"})
+	}
+	if len(problems) == 0 && t.top() == 0 {
+		problems = append(problems, policy.Problem{Path: name, Found: "no value above 0", Allowed: "at least one"})
+	}
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	return t, nil
+}
+
+func (t *Trace) add(line string) *policy.Problem {
+	const allowed = "seconds,value: two numbers, 0 or more, the seconds rising"
+	a, b, two := strings.Cut(line, ",")
+	at, err1 := strconv.ParseFloat(strings.TrimSpace(a), 64)
+	v, err2 := strconv.ParseFloat(strings.TrimSpace(b), 64)
+	switch {
+	case !two || err1 != nil || err2 != nil || math.IsNaN(at+v) || math.IsInf(at+v, 0):
+		return &policy.Problem{Found: strconv.Quote(line), Allowed: allowed}
+	case at < 0 || v < 0:
+		return &policy.Problem{Found: strconv.Quote(line), Allowed: allowed, Help: "a rate below zero means nothing"}
+	case len(t.seconds) > 0 && at <= t.seconds[len(t.seconds)-1]:
+		return &policy.Problem{Found: strconv.Quote(line), Allowed: allowed, Help: "sort the lines by their seconds"}
+	}
+	t.seconds, t.values = append(t.seconds, at), append(t.values, v)
+	return nil
+}
+
+// top is the highest value, unscaled.
+func (t *Trace) top() float64 {
+	top := 0.0
+	for _, v := range t.values {
+		top = max(top, v)
+	}
+	return top
+}
+
+// scaled returns the trace with its highest value at peak.
+func (t *Trace) scaled(peak float64) *Trace {
+	return &Trace{seconds: t.seconds, values: t.values, scale: peak / t.top()}
+}
+
+// length is the time from the first point to the last.
+func (t *Trace) length() time.Duration {
+	return time.Duration((t.seconds[len(t.seconds)-1] - t.seconds[0]) * float64(time.Second))
+}
+
+// at is the rate at a time since the first point.
+func (t *Trace) at(since time.Duration) float64 {
+	s := since.Seconds() + t.seconds[0]
+	i := sort.SearchFloat64s(t.seconds, s)
+	switch {
+	case i == 0:
+		return t.values[0] * t.scale
+	case i == len(t.seconds):
+		return t.values[i-1] * t.scale
+	}
+	share := (s - t.seconds[i-1]) / (t.seconds[i] - t.seconds[i-1])
+	return t.scale * (t.values[i-1] + share*(t.values[i]-t.values[i-1]))
+}
