@@ -2,6 +2,7 @@ package events
 
 import (
 	"encoding/json"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -38,9 +39,10 @@ func usedBy(name string) use {
 	return use{[]string{"source", "accountId", "region", "time", "alarmArn", "alarmData", "alarmData.alarmName"}, nil}
 }
 
-// paths returns every member of the value that objects alone lead to, and what holds it.
+// paths visits every member of o that objects alone lead to, innermost first.
 func paths(at string, o map[string]any, visit func(path string, holder map[string]any, name string)) {
-	for name, v := range o {
+	for _, name := range slices.Sorted(maps.Keys(o)) {
+		v := o[name]
 		path := strings.TrimPrefix(at+"."+name, ".")
 		if inner, ok := v.(map[string]any); ok {
 			paths(path, inner, visit)
