@@ -192,6 +192,41 @@ func TestOnePatternInFull(t *testing.T) {
 	}
 }
 
+// TestPatternsOfEveryLengthOfName walks names of every length, of plain
+// characters and of one that JSON writes as six, twenty of each and each named
+// twice: random names are seldom long enough to fill a pattern.
+func TestPatternsOfEveryLengthOfName(t *testing.T) {
+	longest := 0
+	for length := 2; length <= 255; length++ {
+		for _, fill := range []string{"x", "<"} {
+			s := Scope{AlarmPrefix: strings.Repeat(fill, length)}
+			for i := range 20 {
+				name := strings.Repeat(fill, length-2) + fmt.Sprintf("%02d", i)
+				s.Groups = append(s.Groups, name, name)
+				arn := "arn:aws-us-gov:ecs:ap-southeast-1:111122223333:cluster/" + strings.ReplaceAll(name, "<", "y")
+				s.Clusters = append(s.Clusters, arn, arn)
+			}
+			listed := map[string]int{}
+			for _, p := range Patterns(s) {
+				raw := marshal(t, p)
+				longest = max(longest, len(raw))
+				if len(raw) >= 2048 {
+					t.Fatalf("%s has %d characters with names of %d %q", p.Name, len(raw), length, fill)
+				}
+				for _, v := range append(p.Detail["AutoScalingGroupName"], p.Resources...) {
+					listed[fmt.Sprint(v)]++
+				}
+			}
+			for v, n := range listed {
+				if n != 1 || len(listed) != 40 {
+					t.Fatalf("names of %d %q: %s is listed %d times, %d values in all, want 40 once each", length, fill, v, n, len(listed))
+				}
+			}
+		}
+	}
+	t.Logf("the longest has %d characters", longest)
+}
+
 // TestPatternsOfAnyScope draws scopes of up to 40 clusters and groups with names
 // of up to 255 characters. Each pattern is one that EventBridge takes, an event
 // of each cluster and group is matched once, and the order does not matter.
