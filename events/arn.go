@@ -31,27 +31,30 @@ func ecsResource(arn string, e *Event) []string {
 		return nil
 	}
 	parts := strings.Split(s[5], "/")
+	least, most := partsOf(parts[0])
+	if len(parts) < least || len(parts) > most {
+		return nil
+	}
 	for _, part := range parts {
 		if !isName(part) {
 			return nil
 		}
 	}
-	switch n := len(parts); parts[0] {
-	case "cluster":
-		return partsIf(n == 2, parts)
-	case "task", "container-instance", "service":
-		return partsIf(n == 2 || n == 3, parts)
-	case "task-set": // task-set/CLUSTER/SERVICE/ecs-svc/ID
-		return partsIf(n == 5, parts)
-	}
-	return nil
+	return parts
 }
 
-func partsIf(ok bool, parts []string) []string {
-	if !ok {
-		return nil
+// partsOf returns how many parts a resource of the type has, none for types that
+// nothing here reads.
+func partsOf(resource string) (least, most int) {
+	switch resource {
+	case "cluster":
+		return 2, 2
+	case "task", "container-instance", "service":
+		return 2, 3
+	case "task-set": // task-set/CLUSTER/SERVICE/ecs-svc/ID
+		return 5, 5
 	}
-	return parts
+	return 0, 0
 }
 
 // isName says whether s is a name as ECS allows it: up to 255 letters, digits,
