@@ -29,7 +29,7 @@ type growth struct {
 // taken: too many by what the orders differ, never too few.
 func hostsFor(fleets []*fleet, needs []*need, r *room, drained []cluster.Host) *growth {
 	var most *growth
-	for _, order := range ordered(needs) {
+	for _, order := range orders(needs) {
 		g := tryOrder(fleets, order, r.clone(), drained)
 		if most == nil || g.size() > most.size() {
 			most = g

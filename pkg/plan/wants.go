@@ -77,9 +77,9 @@ func (n *need) takeTurn(r *room, turn int) bool {
 	return p.Left == 0 && n.room < n.wish
 }
 
-// ordered are the orders in which needs are tried: ECS's own is not known. As
+// orders are those in which needs are tried: ECS's own is not known. As
 // listed, largest tasks first, smallest first.
-func ordered(needs []*need) [][]*need {
+func orders(needs []*need) [][]*need {
 	size := func(n *need) int { return n.want.Revision.Needs.CPU + n.want.Revision.Needs.Memory }
 	down := slices.Clone(needs)
 	slices.SortStableFunc(down, func(a, b *need) int { return size(b) - size(a) })
@@ -88,7 +88,7 @@ func ordered(needs []*need) [][]*need {
 	return [][]*need{needs, down, up}
 }
 
-// place places everything wanted and returns what is left, by need, and how
+// placeAll places everything wanted and returns what is left, by need, and how
 // many tasks found a place.
 func placeAll(needs []*need, r *room) (left []int, placed int) {
 	left = make([]int, len(needs))
