@@ -21,11 +21,14 @@ const (
 	FloorReached    Reason = "floorReached"    // fewer tasks would take the service below its minimum healthy percent
 	CeilingReached  Reason = "ceilingReached"  // more tasks would take the service above its maximum percent
 	NotSteered      Reason = "notSteered"      // the service is not one whose count plimsoll may set
+	NoSignal        Reason = "noSignal"        // the policy names no signal: the count is only kept within its bounds
+	RevisionMissing Reason = "revisionMissing" // the service's task definition could not be read: its count is not raised
 	ServiceMissing  Reason = "serviceMissing"  // the policy names a service that ECS does not know
 )
 
 // Why hosts come and go, or do not.
 const (
+	HostsSuffice      Reason = "hostsSuffice"      // every task has a place and no host is empty
 	TasksUnplaced     Reason = "tasksUnplaced"     // tasks have no place: hosts are launched for exactly those
 	BelowMinHosts     Reason = "belowMinHosts"     // the group is below the policy's minimum
 	HostsAtMaximum    Reason = "hostsAtMaximum"    // more hosts are needed than the policy allows

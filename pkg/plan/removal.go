@@ -1,0 +1,217 @@
+package plan
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/plimsoll-ecs/plimsoll/pkg/cluster"
+)
+
+// mostTried is how many empty hosts of a group are asked in one round whether
+// they are needed: each asks for a placement of its own.
+const mostTried = 10
+
+// departures are what a survey found of a group's hosts that go or may go.
+type departures struct {
+	due      []cluster.Host // empty for long enough, and free to go
+	empty    int            // ACTIVE and empty
+	going    int            // set to DRAINING by plimsoll, or terminating
+	capacity int            // the desired capacity when every change of this round is made
+	standing int            // capacity less those that are DRAINING still
+	soonest  time.Time      // when the next empty host is due
+}
+
+// survey looks at each host of a group, ends what was begun with it and notes
+// how long it has been empty.
+func (r *round) survey(f *fleet, launched int) *departures {
+	l := &departures{capacity: f.group.Desired + launched}
+	for _, in := range f.group.Instances {
+		if strings.HasPrefix(in.Lifecycle, cluster.LifecycleTerminating) {
+			l.going++
+		}
+	}
+	l.standing = l.capacity
+	for _, h := range f.hosts {
+		m := r.state.Memory.Hosts[h.ID]
+		next := cluster.HostMemory{}
+		if h.Empty() && h.AgentConnected {
+			next.EmptySince = m.EmptySince
+			if m.EmptySince.IsZero() {
+				next.EmptySince = r.state.Now
+			}
+		}
+		switch {
+		case h.Status == cluster.HostDraining:
+			next = cluster.HostMemory{DrainedAt: m.DrainedAt} // taken back, it is empty anew
+			r.finish(f, l, h, next)
+		case !h.AgentConnected:
+			r.tell(tellPhase, Decision{Subject: cluster.HostSubject(h.ID), From: 1, To: 1, Reason: AgentDisconnected})
+		case h.Empty():
+			r.consider(f, l, h, next)
+		}
+		r.keepHost(h.ID, next)
+	}
+	return l
+}
+
+// finish carries on with a DRAINING host: one that the second look finds empty
+// is terminated. A host that a person set to DRAINING is left alone.
+func (r *round) finish(f *fleet, l *departures, h cluster.Host, m cluster.HostMemory) {
+	in := f.instances[h.ID]
+	if m.DrainedAt.IsZero() || in.Lifecycle != cluster.LifecycleInService || r.returns[h.ID] {
+		return
+	}
+	l.going++
+	l.standing--
+	waited := r.state.Now.Sub(m.DrainedAt)
+	d := Decision{Subject: cluster.HostSubject(h.ID), From: 1, To: 1, Numbers: []Number{{"drainedSeconds", waited.Seconds()}}}
+	switch {
+	case r.pending[d.Subject]:
+		r.look(r.state.Now.Add(secondLook)) // the DRAINING itself is not shown yet
+	case in.Protected:
+		d.Reason = HostProtected
+		r.tell(tellPhase, d)
+	case !h.Empty():
+		if waited >= f.rules.Removal.DrainTimeout.Duration {
+			d.Reason = DrainStuck
+			d.Numbers = append(d.Numbers, Number{"tasks", float64(h.Running + h.Pending)})
+			r.tell(tellPhase, d)
+		}
+	case l.capacity-1 < f.floor():
+		r.activate(h, HostsAtMinimum)
+	case h.AgentConnected:
+		d.To, d.Reason = 0, HostDrained
+		d.Changes = []cluster.Change{{
+			Verb: cluster.TerminateHost, Subject: d.Subject, From: l.capacity, To: l.capacity - 1, Group: f.rules.Group, Host: h.ARN,
+		}}
+		l.capacity--
+		r.tell(terminatePhase, d)
+	}
+}
+
+// consider looks at an ACTIVE host without tasks.
+func (r *round) consider(f *fleet, l *departures, h cluster.Host, m cluster.HostMemory) {
+	in := f.instances[h.ID]
+	if in.Lifecycle != cluster.LifecycleInService || r.pending[cluster.HostSubject(h.ID)] {
+		return
+	}
+	if in.Protected {
+		r.tell(tellPhase, Decision{Subject: cluster.HostSubject(h.ID), From: 1, To: 1, Reason: HostProtected})
+		return
+	}
+	l.empty++
+	if due := m.EmptySince.Add(f.rules.Removal.EmptyAfter.Duration); due.After(r.state.Now) {
+		l.soonest = earlier(l.soonest, due)
+		return
+	}
+	l.due = append(l.due, h)
+}
+
+// drain sets hosts to DRAINING that are due, within the budget and the
+// minimum, from the zone with the most hosts first. It returns how many, and
+// what holds the others.
+func (r *round) drain(f *fleet, l *departures) (int, Reason) {
+	drained, why := 0, HostNeeded
+	for tried := 0; len(l.due) > 0 && tried < mostTried; tried++ {
+		switch {
+		case l.standing-1 < f.floor():
+			return drained, HostsAtMinimum
+		case l.going >= f.rules.Removal.MaxAtOnce:
+			return drained, RemovalBudget
+		}
+		i := fullestZone(f, l.due)
+		h := l.due[i]
+		l.due = slices.Delete(l.due, i, i+1)
+		if !r.spare(h) {
+			continue
+		}
+		r.drainHost(f, h)
+		drained++
+		l.going++
+		l.standing--
+		f.zones[h.Zone]--
+	}
+	return drained, why
+}
+
+// fullestZone is the index of the host to go first.
+func fullestZone(f *fleet, hosts []cluster.Host) int {
+	best := 0
+	for i, h := range hosts {
+		if cmp.Compare(f.zones[h.Zone], f.zones[hosts[best].Zone]) > 0 {
+			best = i
+		}
+	}
+	return best
+}
+
+func (r *round) drainHost(f *fleet, h cluster.Host) {
+	m := r.memory.Hosts[h.ID]
+	subject := cluster.HostSubject(h.ID)
+	r.tell(drainPhase, Decision{
+		Subject: subject, From: 1, To: 0, Reason: HostEmpty,
+		Numbers: []Number{{"emptySeconds", r.state.Now.Sub(m.EmptySince).Seconds()}, {"hosts", float64(f.group.Desired)}},
+		Changes: []cluster.Change{{Verb: cluster.DrainHost, Subject: subject, From: 1, To: 0, Host: h.ARN, Group: f.rules.Group}},
+	})
+	m.DrainedAt = r.state.Now
+	r.keepHost(h.ID, m)
+	r.look(r.state.Now.Add(secondLook))
+}
+
+// spare says whether all that has a place now has one without the host too.
+// Hosts on their way do not count: a task would wait for them.
+func (r *round) spare(h cluster.Host) bool {
+	if len(r.needs) == 0 {
+		return true
+	}
+	s := r.state
+	s.Hosts = slices.Clone(s.Hosts)
+	for i := range s.Hosts {
+		if s.Hosts[i].ARN == h.ARN {
+			s.Hosts[i].Status = cluster.HostDraining
+		}
+	}
+	if _, placed := placeAll(r.needs, newRoom(s)); placed < r.placed {
+		return false
+	}
+	r.state = s // a further host is judged without this one
+	return true
+}
+
+// activate takes a host back that plimsoll drained.
+func (r *round) activate(h cluster.Host, why Reason) {
+	subject := cluster.HostSubject(h.ID)
+	r.tell(activatePhase, Decision{
+		Subject: subject, From: 0, To: 1, Reason: why,
+		Changes: []cluster.Change{{Verb: cluster.ActivateHost, Subject: subject, From: 0, To: 1, Host: h.ARN, Group: h.Group}},
+	})
+}
+
+// drainedByUs are the empty hosts that plimsoll set to DRAINING and nothing
+// else is under way for: they may come back.
+func (r *round) drainedByUs() []cluster.Host {
+	var out []cluster.Host
+	for _, f := range r.fleets {
+		if !f.open() {
+			continue
+		}
+		for _, h := range f.hosts {
+			ours := h.Status == cluster.HostDraining && !r.state.Memory.Hosts[h.ID].DrainedAt.IsZero()
+			inService := f.instances[h.ID].Lifecycle == cluster.LifecycleInService
+			if ours && inService && h.AgentConnected && h.Empty() && !r.pending[cluster.HostSubject(h.ID)] {
+				out = append(out, h)
+			}
+		}
+	}
+	return out
+}
+
+// earlier is the earlier of two times, where zero is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
