@@ -26,24 +26,27 @@ type Ports struct {
 	SQS      store.SQS
 }
 
-// Config is where ingest finds its table and queues.
+// Config is where ingest runs, and where it finds its table and queues.
 type Config struct {
-	Table  string            // the DynamoDB table's name
-	Queues map[string]string // FIFO queue's URL by the function that it wakes: reconcile
+	Account string            // 12 digits; events of another are dropped
+	Region  string            // events of another are dropped
+	Table   string            // the DynamoDB table's name
+	Queues  map[string]string // FIFO queue's URL by the function that it wakes: reconcile
 }
 
 // New returns the function as Lambda runs it.
 func New(ports Ports, c Config, set policy.Set, log *zap.Logger) handler.Door {
-	i := ingest{waker: store.Waker{DB: ports.DynamoDB, Queue: ports.SQS, Table: c.Table, Queues: c.Queues}, set: set, log: log}
+	i := ingest{config: c, waker: store.Waker{DB: ports.DynamoDB, Queue: ports.SQS, Table: c.Table, Queues: c.Queues}, set: set, log: log}
 	return handler.Door{Log: log, Batch: i.batch, Direct: func(ctx context.Context, payload []byte) error {
 		return errors.Join(slices.Collect(maps.Values(i.batch(ctx, []handler.Message{{ID: "direct", Body: payload}})))...)
 	}}
 }
 
 type ingest struct {
-	waker store.Waker
-	set   policy.Set
-	log   *zap.Logger
+	config Config
+	waker  store.Waker
+	set    policy.Set
+	log    *zap.Logger
 }
 
 // wish is what a batch wants of one key: which ARNs to look at, and which
@@ -104,6 +107,9 @@ func (i ingest) hear(ctx context.Context, m handler.Message, wishes map[string]*
 // keys are those that an event concerns. What the policies do not know is
 // dropped: the sweep covers it if that was wrong.
 func (i ingest) keys(ctx context.Context, e events.Event) ([]string, error) {
+	if e.Kind != events.Again && (e.Account != i.config.Account || e.Region != i.config.Region) {
+		return nil, nil
+	}
 	switch e.Kind {
 	case events.Sweep:
 		return keysOf(i.set.Clusters()), nil

@@ -36,6 +36,9 @@ func main() {
 		RetryMaxAttempts: 1,
 	}
 	ports := ingest.Ports{DynamoDB: dynamodb.NewFromConfig(cfg), SQS: sqs.NewFromConfig(cfg)}
-	where := ingest.Config{Table: os.Getenv("PLIMSOLL_TABLE"), Queues: map[string]string{"reconcile": os.Getenv("PLIMSOLL_RECONCILE_QUEUE")}}
+	where := ingest.Config{
+		Account: os.Getenv("PLIMSOLL_ACCOUNT"), Region: cfg.Region,
+		Table: os.Getenv("PLIMSOLL_TABLE"), Queues: map[string]string{"reconcile": os.Getenv("PLIMSOLL_RECONCILE_QUEUE")},
+	}
 	lambda.Start(ingest.New(ports, where, set, logger))
 }
