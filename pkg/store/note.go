@@ -92,9 +92,10 @@ func (n *noting) put(pk, sk string, attributes item) {
 }
 
 // then puts an item of history, which expires.
-func (n *noting) then(name string, attributes item) {
+func (n *noting) then(at time.Time, name string, attributes item) {
+	attributes["at"] = millis(at)
 	attributes["expires"] = number(n.now.Add(KeepFor).Unix()) // DynamoDB's time to live counts seconds
-	n.put(n.key, "then#"+n.now.UTC().Format("2006-01-02T15:04:05.000Z")+"#"+name, attributes)
+	n.put(n.key, "then#"+at.UTC().Format("2006-01-02T15:04:05.000Z")+"#"+name, attributes)
 }
 
 // begin opens the intents, each with the decision that it follows from.
@@ -133,7 +134,7 @@ func (n *noting) update(i cluster.Intent) error {
 func (n *noting) end(i cluster.Intent) error {
 	intent, err := encode(i)
 	n.writes = append(n.writes, types.TransactWriteItem{Delete: &types.Delete{TableName: aws.String(n.store.Table), Key: key(n.key, "now#open#"+i.ID)}})
-	n.then("intent#"+i.ID, item{"intent": text(intent), "subject": text(string(i.Subject))})
+	n.then(i.At, "intent#"+i.ID, item{"intent": text(intent)})
 	return err
 }
 
@@ -168,16 +169,27 @@ func (n *noting) know(p plan.Plan) error {
 	return nil
 }
 
-// say counts a repeated decision and records a new one.
+// say counts a repeated decision and records a new one. How often the one
+// before was repeated is added to its record.
 func (n *noting) say(a *about, d plan.Decision) error {
 	repeated := a.Count > 0 && len(d.Changes) == 0 && a.Said.Reason == d.Reason && a.Said.From == d.From && a.Said.To == d.To
 	if repeated {
 		a.Said, a.Count = d, a.Count+1
 		return nil
 	}
-	a.Said, a.Count, a.Since = d, 1, n.now
-	decision, err := encode(d)
-	n.then(fmt.Sprintf("decision#%03d#%s", len(n.writes), d.Subject), item{"decision": text(decision), "subject": text(string(d.Subject))})
+	if a.Count > 1 {
+		if err := n.decided(*a); err != nil {
+			return err
+		}
+	}
+	*a = about{Memory: a.Memory, Version: a.Version, Said: d, Count: 1, Since: n.now.Truncate(time.Millisecond)}
+	return n.decided(*a)
+}
+
+// decided puts a subject's present decision into history.
+func (n *noting) decided(a about) error {
+	decision, err := encode(a.Said)
+	n.then(a.Since, "decision#"+string(a.Said.Subject), item{"decision": text(decision), "count": number(a.Count), "until": millis(n.now)})
 	return err
 }
 
@@ -197,7 +209,7 @@ func (n *noting) settle(s cluster.Subject, a about, p plan.Plan) error {
 	}
 	said, err := encode(a.Said)
 	i := key(n.key, "now#about#"+string(s))
-	maps.Copy(i, item{"memory": text(string(a.Memory)), "said": text(said), "count": number(a.Count), "since": millis(a.Since), "version": number(a.Version + 1)})
+	maps.Copy(i, item{"memory": text(string(a.Memory)), "said": text(said), "count": number(a.Count), "since": millis(a.Since), "until": millis(n.now), "version": number(a.Version + 1)})
 	put := &types.Put{TableName: aws.String(n.store.Table), Item: i}
 	put.ConditionExpression = aws.String("attribute_not_exists(pk)")
 	if known {

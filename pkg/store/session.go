@@ -116,23 +116,13 @@ func (o *Session) Left() time.Duration { return o.until.Sub(o.store.Clock()) }
 // Recall reads what the key's rounds have left: memory and open intents.
 func (o *Session) Recall(ctx context.Context) error {
 	o.Memory = cluster.Memory{Services: map[string]cluster.ServiceMemory{}, Groups: map[string]cluster.GroupMemory{}, Hosts: map[string]cluster.HostMemory{}}
-	var from item
-	for {
-		out, err := o.store.DB.Query(ctx, &dynamodb.QueryInput{
-			TableName: aws.String(o.store.Table), ConsistentRead: aws.Bool(true), ExclusiveStartKey: from,
-			KeyConditionExpression:    aws.String("pk = :pk AND begins_with(sk, :now)"),
-			ExpressionAttributeValues: item{":pk": text(o.key), ":now": text("now#")},
-		})
-		if err != nil {
-			return wrap("recall", o.key, err)
-		}
-		for _, i := range out.Items {
-			if err := o.recall(i); err != nil {
-				return wrap("recall "+textOf(i, "sk"), o.key, err)
-			}
-		}
-		if from = out.LastEvaluatedKey; len(from) == 0 {
-			break
+	items, err := o.store.items(ctx, o.key, "now#")
+	if err != nil {
+		return wrap("recall", o.key, err)
+	}
+	for _, i := range items {
+		if err := o.recall(i); err != nil {
+			return wrap("recall "+textOf(i, "sk"), o.key, err)
 		}
 	}
 	slices.SortStableFunc(o.Intents, func(a, b cluster.Intent) int { return a.At.Compare(b.At) })
