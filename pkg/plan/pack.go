@@ -280,31 +280,39 @@ func (f *filler) search() {
 }
 
 // match makes a first filling: again and again the task that goes best with
-// what the host has left, needing much of what there is much of.
+// what the host has left, needing much of what there is much of. Of tasks so
+// small that a host holds very many, several at a time.
 func (f *filler) match(value float64) {
 	was := slices.Clone(f.now)
 	for {
-		best, most := -1, -1.0
-		for _, i := range f.order {
-			if f.counts[i] == f.now[i]-was[i] || f.room(i) == 0 {
-				continue
-			}
-			if fit := f.fit(i); fit > most {
-				best, most = i, fit
-			}
-		}
-		f.p.work += len(f.order)
-		if best < 0 {
+		i, n := f.fittest(was)
+		if n == 0 {
 			break
 		}
-		f.put(best, 1)
-		value += f.worth[best]
+		f.put(i, n)
+		value += f.worth[i] * float64(n)
 	}
 	f.value = value
 	copy(f.best, f.now)
 	for i, n := range f.best {
 		f.put(i, was[i]-n)
 	}
+}
+
+// fittest is the item to put onto the host next, and how many tasks of it.
+func (f *filler) fittest(was []int) (item, tasks int) {
+	most := -1.0
+	for _, i := range f.order {
+		room := min(f.room(i), f.counts[i]-f.now[i]+was[i])
+		if room <= 0 {
+			continue
+		}
+		if fit := f.fit(i); fit > most {
+			item, tasks, most = i, max(1, room/16), fit
+		}
+	}
+	f.p.work += len(f.order)
+	return item, tasks
 }
 
 // fit is the dot product of what a task needs and what the host has left.
