@@ -24,7 +24,7 @@ type group struct {
 	byValue map[string]*group // of the next attribute; nil where hosts follow
 	groups  heap[*group]
 	hosts   heap[entry]
-	key     []int // what each level says of the best host (0 on the levels of the groups around), and last its index
+	key     []int // what each level says of the best host, but 0 on those of the groups around, which all in a heap share; last its index
 }
 
 // entry is a host and what the levels that are its own say of it. There are
@@ -158,11 +158,6 @@ func (q *candidates) rekey(g *group) {
 	}
 	if g.level >= 0 {
 		g.key[g.level] = g.count
-	}
-	for i := range g.level { // the same for all in the heap that this group is in
-		if q.k.levels[i].by == byGroup {
-			g.key[i] = 0
-		}
 	}
 }
 

@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/plimsoll-ecs/plimsoll/pkg/cluster"
@@ -166,6 +167,32 @@ func TestPackIsNearTheBound(t *testing.T) {
 			t.Logf("%+v, %d tasks: %.3f of the bound, at worst %.3f", offer.Registered, n, ratio, worst)
 			if ratio > 1.015 || worst > 1.025 {
 				t.Errorf("%+v, %d tasks: %.3f of the bound, at worst %.3f", offer.Registered, n, ratio, worst)
+			}
+		}
+	}
+}
+
+// TestNoFillingLeavesWhatFits holds for any number of looks: a filling that
+// was found when the looks ran out is filled up.
+func TestNoFillingLeavesWhatFits(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	for n := range 2_000 {
+		p, _ := packingOf(append(few(random, 1+random.IntN(20)), web(3).needing(0, 0)), anOffer(20, 20))
+		f := p.filler(weighting{exponent: 1, tilt: 1, looks: n % 12})
+		f.weigh()
+		f.search()
+		f.topUp()
+		best := slices.Clone(f.best)
+		f.free = p.holds
+		for i, n := range best {
+			f.put(i, n)
+		}
+		if f.free[0] < 0 || f.free[1] < 0 {
+			t.Fatalf("%v of %+v is too much", best, p.items)
+		}
+		for i := range p.items {
+			if best[i] > p.items[i].count || best[i] < p.items[i].count && f.room(i) > 0 {
+				t.Fatalf("%v of %+v: item %d has room for more", best, p.items, i)
 			}
 		}
 	}
