@@ -1,0 +1,225 @@
+package plan
+
+import (
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/plimsoll-ecs/plimsoll/pkg/cluster"
+	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
+)
+
+func TestRefusedZonesAreAskedLessAndLess(t *testing.T) {
+	y := newYard(t)
+	y.s.Groups = y.s.Groups[:1]
+	y.p.Hosts = y.p.Hosts[:1]
+	y.s.Groups[0].Zones = []string{"a"}
+	y.owe(1)
+	var waits []time.Duration
+	asked := y.s.Now
+	for range 6 {
+		if got := did(Cluster(y.s, y.p)); len(got) != 1 {
+			t.Fatalf("after %v: did %q, want one launch", waits, got)
+		}
+		y.refusedLaunch("one", "a", capacityDetail)
+		p := Cluster(y.s, y.p)
+		y.s.Intents, y.s.Memory = nil, p.Memory
+		asked = y.s.Now
+		for len(did(p)) == 0 {
+			y.s.Now = y.s.Now.Add(10 * time.Second)
+			p = Cluster(y.s, y.p)
+		}
+		waits = append(waits, y.s.Now.Sub(asked))
+	}
+	want := []time.Duration{1, 2, 4, 8, 15, 15}
+	for i := range want {
+		if waits[i] != want[i]*time.Minute {
+			t.Fatalf("waited %v, want 1, 2, 4, 8, 15, 15 minutes", waits)
+		}
+	}
+	y.s.Now = y.s.Now.Add(time.Minute)
+	y.intent(cluster.Intent{
+		Outcome: cluster.OutcomeApplied,
+		Change:  cluster.Change{Verb: cluster.LaunchHosts, Subject: "group/one", Zone: "a", To: 1},
+	})
+	if m := Cluster(y.s, y.p).Memory.Groups["one"]; len(m.Tries)+len(m.Refused) != 0 {
+		t.Errorf("after a launch that succeeded: %v %v, want none", m.Tries, m.Refused)
+	}
+}
+
+func TestARefusalIsTakenInOnce(t *testing.T) {
+	y := newYard(t)
+	y.owe(1)
+	y.refusedLaunch("one", "a", capacityDetail)
+	y.refusedLaunch("one", "a", capacityDetail)
+	y.s.Memory = Cluster(y.s, y.p).Memory
+	if n := Cluster(y.s, y.p).Memory.Groups["one"].Tries["a"]; n != 1 {
+		t.Errorf("%d tries, want 1", n)
+	}
+}
+
+func TestNext(t *testing.T) {
+	tests := []struct {
+		name  string
+		given func(y *yard)
+		want  time.Duration // zero: the sweep is soon enough
+	}{
+		{"a quiet cluster", func(y *yard) { y.busy("one", "a") }, 0},
+		{"an empty host is due in 25 s", func(y *yard) { y.idle("one", "a", 35*time.Second) }, 25 * time.Second},
+		{"an empty host is due with the sweep", func(y *yard) { y.small("one", "a") }, 0},
+		{"what is owed has room", func(y *yard) { y.small("one", "a"); y.owe(1) }, lookAgain},
+		{"hosts are launched", func(y *yard) { y.owe(1) }, lookAgain},
+		{"hosts are on their way", func(y *yard) { y.pendingInstance("one", "a", 0) }, lookAgain},
+		{"a host was set to DRAINING", func(y *yard) { y.idle("one", "a", time.Hour) }, secondLook},
+		{"a zone may be asked again in 12 s", func(y *yard) {
+			y.p.Hosts[1].Max = 0
+			soon := map[string]time.Time{"a": y.s.Now.Add(12 * time.Second), "b": y.s.Now.Add(time.Hour)}
+			y.s.Memory.Groups = map[string]cluster.GroupMemory{"one": {Refused: soon}}
+			y.owe(1)
+		}, 12 * time.Second},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			y := newYard(t)
+			tt.given(y)
+			p := Cluster(y.s, y.p)
+			if tt.want == 0 && !p.Next.IsZero() || tt.want > 0 && !p.Next.Equal(y.s.Now.Add(tt.want)) {
+				t.Errorf("look again at %s (in %s), want in %s", p.Next, p.Next.Sub(y.s.Now), tt.want)
+			}
+		})
+	}
+}
+
+func TestNextAfterAWindow(t *testing.T) {
+	s := newScene(t)
+	s.cpu(30, lag)
+	s.m.Wanted = []cluster.Sample{{At: s.ago(4*time.Minute + 40*time.Second), Count: 4}, {At: s.ago(time.Minute), Count: 2}}
+	if p := s.plan(); !p.Next.Equal(s.s.Now.Add(20 * time.Second)) {
+		t.Errorf("look again in %s, want when the window's largest wish ends, in 20 s", p.Next.Sub(s.s.Now))
+	}
+}
+
+func TestMemoryForgetsWhatIsGone(t *testing.T) {
+	y := newYard(t)
+	y.busy("one", "a")
+	gone := cluster.HostMemory{EmptySince: noon()}
+	y.s.Memory = cluster.Memory{
+		Services: map[string]cluster.ServiceMemory{"old": {Target: 3}},
+		Groups:   map[string]cluster.GroupMemory{"old": {}, "one": {Offers: of(1, 1)}},
+		Hosts:    map[string]cluster.HostMemory{"i-old": gone, "i-001": gone},
+	}
+	m := Cluster(y.s, y.p).Memory
+	if len(m.Services) != 0 || len(m.Hosts) != 0 || len(m.Groups) != 2 {
+		t.Errorf("%+v, want groups one and two only", m)
+	}
+	if m.Groups["one"].Offers != of(2048, 4096) {
+		t.Errorf("the group offers %+v, want what its host registered", m.Groups["one"].Offers)
+	}
+}
+
+func TestAllThatThePolicyNamesIsDecidedOnce(t *testing.T) {
+	y := newYard(t)
+	y.p.Services["gone"] = policy.Service{}
+	y.p.Services["away"] = policy.Service{}
+	y.s.Groups = y.s.Groups[:1]
+	var got []cluster.Subject
+	for _, d := range Cluster(y.s, y.p).Decisions {
+		got = append(got, d.Subject)
+	}
+	want := []cluster.Subject{"service/away", "service/gone", "service/web", "group/one", "group/two"}
+	if !slices.Equal(got, want) {
+		t.Errorf("decided about %q, want %q", got, want)
+	}
+}
+
+func TestNothingOutsideThePolicyIsTouched(t *testing.T) {
+	y := newYard(t)
+	y.idle("two", "a", time.Hour)
+	y.service("other", 9, 100, 200, of(1, 1))
+	y.p.Hosts = y.p.Hosts[:1]
+	p := Cluster(y.s, y.p)
+	if got := did(p); got != nil {
+		t.Errorf("did %q to a group and a service that the policy does not name", got)
+	}
+}
+
+// TestOrder wants all kinds of changes in one round, in their order.
+func TestOrder(t *testing.T) {
+	p := policy.Policy{
+		Hosts:    []policy.HostGroup{groupRules("small", 0, 5), groupRules("big", 0, 5), groupRules("third", 0, 5)},
+		Services: map[string]policy.Service{"down": rules(0, 9), "up": rules(0, 99)},
+	}
+	w := newWorld(t, p)
+	y := &yard{w}
+	w.host("big", "a", of(3000, 8192))
+	w.s.Hosts[0].Attributes["up"] = ""
+	y.idle("third", "a", time.Hour)
+	y.drained("third", time.Minute)
+	y.p.Hosts[2].Removal.MaxAtOnce = 2
+	w.service("down", 2, 0, 200, of(512, 512))
+	w.service("up", 0, 0, 200, of(1000, 1024))
+	w.s.Revisions["rev/up"] = cluster.Revision{Needs: of(1000, 1024), Attributes: []string{"up"}}
+	w.task("down", 0, cluster.TaskRunning, "RUNNING", "HEALTHY")
+	w.task("down", 0, cluster.TaskRunning, "RUNNING", "HEALTHY")
+	w.load["down"], w.load["up"] = 1, 9
+	w.count()
+	got := did(Cluster(w.s, w.p))
+	want := []string{"count down", "launch small a 01", "count up", "drain i-002", "terminate i-003"}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("did %q\nwant %q", got, want)
+	}
+}
+
+// TestBothServicesGetTheirShare: one service that wants everything leaves the
+// other some.
+func TestBothServicesGetTheirShare(t *testing.T) {
+	p := policy.Policy{
+		Hosts:    []policy.HostGroup{groupRules("big", 1, 1)},
+		Services: map[string]policy.Service{"all": rules(0, 500), "few": rules(0, 5)},
+	}
+	w := newWorld(t, p)
+	w.host("big", "a", of(4096, 8192))
+	w.service("all", 0, 0, 200, of(128, 256))
+	w.service("few", 0, 0, 200, of(512, 1024))
+	w.load["all"], w.load["few"] = 40, 5
+	w.count()
+	plan := Cluster(w.s, w.p)
+	if few, all := decision(t, plan, "service/few").To, decision(t, plan, "service/all").To; few != 4 && few != 5 || all < 12 {
+		t.Errorf("few gets %d of 5, all gets %d of 40, want 4 or 5 and the rest", few, all)
+	}
+}
+
+// TestTheSameStateGivesTheSamePlan, and planning changes nothing that it was
+// given.
+func TestTheSameStateGivesTheSamePlan(t *testing.T) {
+	w := large(t, 60, 600, 7, 5)
+	first := Cluster(w.s, w.p)
+	before := w.s
+	before.Hosts = slices.Clone(w.s.Hosts)
+	for range 5 {
+		if again := Cluster(w.s, w.p); !reflect.DeepEqual(first, again) {
+			t.Fatalf("got %+v\nand then %+v", first, again)
+		}
+	}
+	if !reflect.DeepEqual(before, w.s) {
+		t.Error("the state changed")
+	}
+}
+
+// TestADeploymentThatCannotStopGetsRoom: with 100 % to be kept healthy and no
+// host with room, a deployment can only go on with another host.
+func TestADeploymentThatCannotStopGetsRoom(t *testing.T) {
+	y := newYard(t)
+	y.busy("one", "a")
+	v := &y.s.Services[0]
+	v.Desired = 2
+	v.Deployments = []cluster.Deployment{{Status: "PRIMARY", Desired: 2}, {Status: "ACTIVE", Running: 2}}
+	if got := did(Cluster(y.s, y.p)); !slices.Equal(got, []string{"launch one b 12"}) {
+		t.Errorf("did %q, want a host for the two new tasks", got)
+	}
+	v.MinimumHealthyPercent = 50
+	if got := did(Cluster(y.s, y.p)); got != nil {
+		t.Errorf("did %q where ECS may stop an old task first", got)
+	}
+}
