@@ -59,11 +59,11 @@ func extreme(r Result, m measured, pick func(a, b float64) float64) float64 {
 }
 
 // judge holds the expectations against a result.
-func (s Scenario) judge(r Result, traced bool) []Held {
+func (s Scenario) judge(r Result) []Held {
 	held := []Held{}
 	for _, e := range s.Expect {
 		h := Held{Name: e.Name}
-		if e.At != nil && traced {
+		if e.At != nil && s.Traced {
 			h.LeftOut, h.Detail = true, "names a time of the day, and a trace replaced the day"
 			held = append(held, h)
 			continue

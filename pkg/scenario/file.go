@@ -22,6 +22,7 @@ type Scenario struct {
 	Events    []Happening      `json:"world,omitempty"` // what the world does, at its times
 	Expect    []Expectation    `json:"expect,omitempty"`
 	Policy    policy.Policy    `json:"-"`                    // Raw, checked and defaulted
+	Traced    bool             `json:"-"`                    // a trace replaced the shapes
 	AgentFlap *policy.Duration `json:"agentFlaps,omitempty"` // mean time between an agent's disconnections; 0s: never; default 30m
 }
 

@@ -52,11 +52,14 @@ type Violation struct {
 	Invocation int       `json:"invocation,omitempty"`
 }
 
-// Record is a decision as the functions recorded it.
+// Record is a decision, or an intent with its outcome, as the functions recorded
+// it. Of the two the other is nil.
 type Record struct {
 	At       time.Time
-	Decision plan.Decision
-	Intents  []cluster.Intent // with their outcomes
+	Until    time.Time // of a repeated decision: when it was last decided
+	Count    int       // how often it was decided in a row
+	Decision *plan.Decision
+	Intent   *cluster.Intent
 }
 
 // Sample is the simulated cloud's truth at one moment.

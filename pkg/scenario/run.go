@@ -1,0 +1,151 @@
+package scenario
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/plimsoll-ecs/plimsoll/pkg/cluster"
+	"github.com/plimsoll-ecs/plimsoll/pkg/reconcile"
+	"github.com/plimsoll-ecs/plimsoll/pkg/simcloud"
+	"github.com/plimsoll-ecs/plimsoll/pkg/store"
+)
+
+// Options are how a scenario is run.
+type Options struct {
+	Seed     uint64
+	Driver   simcloud.Driver                 // default simcloud.Jump
+	Logs     io.Writer                       // what the functions log; nil: nowhere
+	Progress func(Sample)                    // each sample as it is taken, one a virtual minute
+	Trace    func(at time.Time, line string) // each line of the trace
+}
+
+// Run runs a scenario and says what came of it. An error means that the run
+// itself failed; broken promises and missed expectations are in the result.
+func Run(s Scenario, o Options) (Result, error) {
+	monitors := newMonitors(s.Policy)
+	w, err := build(s, simcloud.Options{
+		Start: s.Start, Seed: o.Seed, Driver: o.Driver, Account: account, Region: region, Trace: o.Trace, Watch: monitors.watch,
+	}, o.Logs)
+	if err != nil {
+		return Result{}, err
+	}
+	defer w.cloud.Close()
+	monitors.attach(w)
+	w.happen()
+	r := Result{Scenario: s.Name, Seed: o.Seed, Hours: s.Length.Hours(), Violations: []Violation{}}
+	w.cloud.Every(s.Start, time.Minute, func() bool {
+		sample := w.sample()
+		r.Samples = append(r.Samples, sample)
+		if o.Progress != nil {
+			o.Progress(sample)
+		}
+		return true
+	})
+	if err := w.cloud.Run(s.Start.Add(s.Length.Duration)); err != nil {
+		return Result{}, fmt.Errorf("run %s with seed %d: %w", s.Name, o.Seed, err)
+	}
+	monitors.end(&r)
+	if err := w.collect(&r); err != nil {
+		return Result{}, fmt.Errorf("collect %s: %w", s.Name, err)
+	}
+	r.Expectations = s.judge(r)
+	return r, nil
+}
+
+// sample reads the truth of the moment.
+func (w *world) sample() Sample {
+	sample := Sample{At: w.cloud.Now()}
+	for _, s := range w.Services {
+		v, _ := w.cloud.World().Service(w.Policy.Cluster, s.Name) // it was made with the world
+		x := ServiceSample{Desired: v.Desired, Running: v.Running, Healthy: v.Healthy}
+		if s.Load != nil {
+			x.Rate = s.Load.Shape.rate(w.seed, w.Start)(sample.At)
+		}
+		sample.Services = append(sample.Services, x)
+	}
+	for _, h := range w.cloud.World().Hosts() {
+		sample.Hosts++
+		if h.Status == string(cluster.HostDraining) {
+			sample.Draining++
+		}
+		offered := cluster.Resources{CPU: h.CPU, Memory: h.Memory}
+		sample.Offered = sample.Offered.Add(offered)
+		sample.Reserved = sample.Reserved.Add(offered.Sub(cluster.Resources{CPU: h.FreeCPU, Memory: h.FreeMemory}))
+	}
+	for _, g := range w.cloud.World().Groups() {
+		for _, i := range g.Instances {
+			if !i.Registered && i.State == cluster.LifecyclePending || !i.Registered && i.State == cluster.LifecycleInService {
+				sample.Starting++
+			}
+		}
+	}
+	return sample
+}
+
+// collect reads the figures of the whole run.
+func (w *world) collect(r *Result) error {
+	for _, s := range w.cloud.World().Services(false) {
+		r.Requests += s.Load.Requests
+		r.UnservedPercent += s.Load.Unserved
+	}
+	if r.Requests > 0 {
+		r.UnservedPercent *= 100 / r.Requests
+	}
+	for _, g := range w.cloud.World().Groups() {
+		r.HostHours += g.HostHours
+		r.Cost += g.Cost
+		r.HostsLaunched += g.Launched - w.group(g.Name).Desired
+	}
+	for _, s := range r.Samples {
+		r.MaxHosts = max(r.MaxHosts, s.Hosts)
+	}
+	r.WaitP50, r.WaitP95 = w.waits()
+	r.APICalls = w.cloud.Calls()
+	r.Rounds = w.cloud.Lambda().Stats("reconcile").Invocations
+	r.TraceHash = w.cloud.TraceHash()
+	history, err := w.history()
+	r.History = history
+	return err
+}
+
+func (w *world) group(name string) Group {
+	n := slices.IndexFunc(w.Groups, func(g Group) bool { return g.Name == name })
+	return w.Groups[n]
+}
+
+// waits are the median and the 95th percentile of the seconds from a task's
+// being wanted to its RUNNING; one that waits still has waited until now. Those
+// wanted when the world began are left out: nobody scaled for them.
+func (w *world) waits() (p50, p95 float64) {
+	var all []float64
+	for _, x := range w.cloud.World().Waits() {
+		if x.Wanted.Equal(w.Start) {
+			continue
+		}
+		until := x.Running
+		if until.IsZero() {
+			until = w.cloud.Now()
+		}
+		all = append(all, until.Sub(x.Wanted).Seconds())
+	}
+	return percentile(all, 0.5), percentile(all, 0.95)
+}
+
+// history reads what the functions recorded, through the store that wrote it.
+func (w *world) history() ([]Record, error) {
+	s := store.Store{DB: w.cloud.DynamoDB(), Table: table}
+	entries, err := s.History(context.Background(), reconcile.Key(w.Policy.Cluster)) // an operator's read, from outside of virtual time
+	if err != nil {
+		return nil, err
+	}
+	records := make([]Record, len(entries))
+	for n, e := range entries {
+		records[n] = Record(e)
+	}
+	slices.SortStableFunc(records, func(a, b Record) int { return cmp.Compare(a.At.UnixNano(), b.At.UnixNano()) })
+	return records, nil
+}
