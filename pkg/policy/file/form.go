@@ -217,6 +217,9 @@ func isDuration(n map[string]any) bool {
 	return n["pattern"] == durationPattern || n["pattern"] == spanPattern
 }
 
+// isNumber says whether a part of the schema is that of a number.
+func isNumber(n map[string]any) bool { return n["type"] == "integer" || n["type"] == "number" }
+
 // limits says in words what limits the schema sets to a value.
 func limits(n map[string]any) string {
 	var all []string
@@ -264,7 +267,7 @@ func rewritten(v any, n map[string]any) string {
 			return "write " + v.String() + "s if seconds are meant"
 		}
 	case string:
-		if _, err := strconv.ParseFloat(v, 64); err == nil && (n["type"] == "integer" || n["type"] == "number") {
+		if _, err := strconv.ParseFloat(v, 64); err == nil && isNumber(n) {
 			return "write " + v + " without quotes"
 		}
 	}
