@@ -42,6 +42,40 @@ func TestDefaultsAreFilledInAndNothingIsShared(t *testing.T) {
 	}
 }
 
+// Walking both values at once finds every pointer and map that a copy forgot.
+func TestNoDefaultedPolicySharesAPointer(t *testing.T) {
+	p := right().Defaulted() // every pointer is set
+	noneShared(t, "policy", reflect.ValueOf(p), reflect.ValueOf(p.Defaulted()))
+}
+
+func noneShared(t *testing.T, path string, a, b reflect.Value) {
+	t.Helper()
+	switch a.Kind() {
+	case reflect.Pointer, reflect.Map, reflect.Slice:
+		if !a.IsNil() && a.Pointer() == b.Pointer() {
+			t.Errorf("%s is shared", path)
+		}
+	}
+	switch a.Kind() {
+	case reflect.Pointer:
+		if !a.IsNil() {
+			noneShared(t, path, a.Elem(), b.Elem())
+		}
+	case reflect.Struct:
+		for i := range a.NumField() {
+			noneShared(t, path+"."+a.Type().Field(i).Name, a.Field(i), b.Field(i))
+		}
+	case reflect.Slice:
+		for i := range a.Len() {
+			noneShared(t, fmt.Sprintf("%s[%d]", path, i), a.Index(i), b.Index(i))
+		}
+	case reflect.Map:
+		for _, k := range a.MapKeys() {
+			noneShared(t, path+"."+k.String(), a.MapIndex(k), b.MapIndex(k))
+		}
+	}
+}
+
 func dump(t *testing.T, v any) string {
 	t.Helper()
 	raw, err := json.Marshal(v)
@@ -85,6 +119,14 @@ func TestDecodeRefusesWhatIsNotExactlyASet(t *testing.T) {
 		if err == nil || set != nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, %v; want an error with %q", c.says, set, err, c.want)
 		}
+	}
+}
+
+func TestDefaultsAreWrittenOut(t *testing.T) {
+	raw, err := Encode(Set{{Version: 1, Cluster: "a", Hosts: []HostGroup{{Group: "g", Max: 1}}}})
+	want := `[{"version":1,"mode":"act","cluster":"a","hosts":[{"group":"g","min":0,"max":1,"removal":{"emptyAfter":"1m","maxAtOnce":1,"drainTimeout":"10m"}}],"services":{}}]`
+	if err != nil || string(raw) != want {
+		t.Errorf("got %s, %v; want %s", raw, err, want)
 	}
 }
 

@@ -74,6 +74,30 @@ func TestTheExampleInDocsIsRight(t *testing.T) {
 	}
 }
 
+func TestWriteShowsTheSchemaAndEveryDefault(t *testing.T) {
+	raw, err := Write(policy.Policy{Version: 1, Cluster: "a", Hosts: []policy.HostGroup{{Group: "g", Max: 1}}})
+	want := `# yaml-language-server: $schema=./plimsoll.schema.json
+cluster: a
+hosts:
+- group: g
+  max: 1
+  min: 0
+  removal:
+    drainTimeout: 10m
+    emptyAfter: 1m
+    maxAtOnce: 1
+mode: act
+services: {}
+version: 1
+`
+	if err != nil || string(raw) != want {
+		t.Errorf("got %s, %v; want %s", raw, err, want)
+	}
+	if raw, err := Write(policy.Policy{}); raw != nil || err == nil {
+		t.Errorf("a wrong policy was written as %s", raw)
+	}
+}
+
 // told are the problems of a file, one a line.
 func told(t *testing.T, raw string) []string {
 	t.Helper()

@@ -217,6 +217,9 @@ func isDuration(n map[string]any) bool {
 	return n["pattern"] == durationPattern || n["pattern"] == spanPattern
 }
 
+// isNumber says whether a part of the schema is that of a number.
+func isNumber(n map[string]any) bool { return n["type"] == "integer" || n["type"] == "number" }
+
 // limits says in words what limits the schema sets to a value.
 func limits(n map[string]any) string {
 	var all []string
@@ -251,23 +254,29 @@ func described(v any) string {
 	}
 }
 
-// rewritten is the smallest change that makes a value one that the schema takes.
+// rewritten is the smallest change that makes a value one that the schema takes;
+// empty where there is no telling what was meant.
 func rewritten(v any, n map[string]any) string {
-	s, text := v.(string)
-	number, isNumber := v.(json.Number)
+	switch v := v.(type) {
+	case nil:
+		if n["type"] == "object" {
+			return "write {} for none of its keys"
+		}
+	case json.Number:
+		if isDuration(n) {
+			return "write " + v.String() + "s if seconds are meant"
+		}
+	case string:
+		if _, err := strconv.ParseFloat(v, 64); err == nil && isNumber(n) {
+			return "write " + v + " without quotes"
+		}
+	}
 	switch {
-	case isDuration(n) && isNumber:
-		return "write " + number.String() + "s if seconds are meant"
 	case isDuration(n):
 		return "write 90s, 5m or 1h30m"
 	case n["type"] == "string" && v != nil:
 		return "put it in quotes"
-	case text && (n["type"] == "integer" || n["type"] == "number"):
-		if _, err := strconv.ParseFloat(s, 64); err == nil {
-			return "write " + s + " without quotes"
-		}
-	case v == nil && n["type"] == "object":
-		return "write {} for none of its keys"
+	default:
+		return ""
 	}
-	return ""
 }

@@ -45,6 +45,7 @@ func TestWrongFilesAreTold(t *testing.T) {
 		{"numbers are not text", head + `services: { web: { tasks: { min: "1", max: 2.5 } } }`, []string{
 			"services.web.tasks.max (line 4): found 2.5, allowed a whole number", `services.web.tasks.min (line 4): found "1", allowed a whole number; write 1 without quotes`,
 		}},
+		{"a number is not a mapping, with or without quotes", head + `services: { web: { tasks: "5" } }`, []string{`services.web.tasks (line 4): found "5", allowed a mapping of keys to values`}},
 		{"text is not a number", strings.Replace(head, "prod", "2024", 1) + "services: {}", []string{"cluster (line 2): found 2024, allowed text; put it in quotes"}},
 		{"a key may have no value", head + "services:\n  web:", []string{"services.web (line 5): found nothing, allowed a mapping of keys to values; write {} for none of its keys"}},
 		{"a time has a unit", head + "services: { web: { scaleIn: { window: 300, per: 1 minute } } }", []string{
