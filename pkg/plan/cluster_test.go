@@ -48,6 +48,57 @@ func TestRefusedZonesAreAskedLessAndLess(t *testing.T) {
 	}
 }
 
+func TestALaunchBeforeTheRefusalOpensNoZone(t *testing.T) {
+	y := newYard(t)
+	y.intent(cluster.Intent{
+		Outcome: cluster.OutcomeApplied,
+		Change:  cluster.Change{Verb: cluster.LaunchHosts, Subject: "group/one", Zone: "a", To: 1},
+	})
+	y.s.Memory.Groups = map[string]cluster.GroupMemory{"one": {
+		Refused: map[string]time.Time{"a": y.s.Now.Add(time.Minute)}, Tries: map[string]int{"a": 1},
+	}}
+	if m := Cluster(y.s, y.p).Memory.Groups["one"]; m.Tries["a"] != 1 {
+		t.Errorf("%+v, want zone a to stay refused", m)
+	}
+}
+
+// TestTheWorstOrderIsProvidedFor: two small tasks on the large host leave no
+// place for the large one, and ECS may begin with them.
+func TestTheWorstOrderIsProvidedFor(t *testing.T) {
+	p := policy.Policy{Hosts: []policy.HostGroup{groupRules("big", 0, 9)}, Services: map[string]policy.Service{"large": {}, "small": {}}}
+	w := newWorld(t, p)
+	w.host("big", "a", of(4096, 8192))
+	w.host("big", "b", of(4096, 8192))
+	w.service("large", 1, 0, 200, of(4096, 8192))
+	w.service("small", 2, 0, 200, of(2048, 4096))
+	if got := did(Cluster(w.s, w.p)); len(got) != 1 || got[0] != "launch big a 23" {
+		t.Errorf("did %q, want one host more in case the small tasks are spread", got)
+	}
+}
+
+func TestALaunchAsksForAHundredAtMost(t *testing.T) {
+	y := newYard(t)
+	y.p.Hosts[0].Max, y.s.Groups[0].Max = 900, 900
+	y.owe(700)
+	for _, c := range Cluster(y.s, y.p).Actions() {
+		if c.To-c.From > 100 {
+			t.Errorf("%+v asks for %d hosts in one call", c, c.To-c.From)
+		}
+	}
+}
+
+// TestTasksThatMustLeaveNeedAPlace: ECS moves the tasks of a DRAINING host
+// only where there is room.
+func TestTasksThatMustLeaveNeedAPlace(t *testing.T) {
+	y := newYard(t)
+	y.busy("one", "a")
+	y.s.Services[0].Desired = 2
+	y.s.Hosts[0].Status = cluster.HostDraining
+	if got := did(Cluster(y.s, y.p)); !slices.Equal(got, []string{"launch one b 12"}) {
+		t.Errorf("did %q, want a host for the two tasks that must move", got)
+	}
+}
+
 func TestARefusalIsTakenInOnce(t *testing.T) {
 	y := newYard(t)
 	y.owe(1)
@@ -94,7 +145,9 @@ func TestNext(t *testing.T) {
 func TestNextAfterAWindow(t *testing.T) {
 	s := newScene(t)
 	s.cpu(30, lag)
-	s.m.Wanted = []cluster.Sample{{At: s.ago(4*time.Minute + 40*time.Second), Count: 4}, {At: s.ago(time.Minute), Count: 2}}
+	s.m.Wanted = []cluster.Sample{
+		{At: s.ago(4*time.Minute + 55*time.Second), Count: 4}, {At: s.ago(4*time.Minute + 40*time.Second), Count: 4}, {At: s.ago(time.Minute), Count: 2},
+	}
 	if p := s.plan(); !p.Next.Equal(s.s.Now.Add(20 * time.Second)) {
 		t.Errorf("look again in %s, want when the window's largest wish ends, in 20 s", p.Next.Sub(s.s.Now))
 	}

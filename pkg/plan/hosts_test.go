@@ -215,6 +215,11 @@ func TestHosts(t *testing.T) {
 		}, "group/one", HostsSuffice, nil},
 		{"the group is at the policy's minimum", func(y *yard) { y.idle("one", "a", time.Hour); y.p.Hosts[0].Min = 1 }, "group/one", HostsAtMinimum, nil},
 		{"the group is at its own minimum", func(y *yard) { y.idle("one", "a", time.Hour); y.group("one").Min = 1 }, "group/one", HostsAtMinimum, nil},
+		{"a host that goes is not there any more for the minimum", func(y *yard) {
+			y.idle("one", "a", time.Hour)
+			y.drained("one", time.Minute).Running = 1
+			y.p.Hosts[0].Min, y.p.Hosts[0].Removal.MaxAtOnce = 1, 9
+		}, "group/one", HostsAtMinimum, nil},
 		{"one at a time, from the fuller zone", func(y *yard) {
 			y.idle("one", "a", time.Hour)
 			y.idle("one", "b", time.Hour)

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -176,7 +177,7 @@ func TestCounts(t *testing.T) {
 		{"a change that never happened does not count", func(s *scene) {
 			s.cpu(120, lag)
 			s.rules.ScaleOut.MaxTasks = 2
-			s.changed(30*time.Second, 4, 6)
+			s.changed(30*time.Second, 1, 3)
 		}, 6, AboveTarget},
 		{"of tasks and percent the larger counts", func(s *scene) {
 			s.cpu(120, lag)
@@ -199,6 +200,12 @@ func TestCounts(t *testing.T) {
 		{"below the minimum, metrics missing: raised at once", func(s *scene) { s.rules.Tasks.Min = 6 }, 6, BelowMinimum},
 		{"below the minimum no rate limit holds", func(s *scene) { s.rules.Tasks.Min, s.rules.ScaleOut.MaxTasks = 9, 1 }, 9, BelowMinimum},
 		{"above the maximum, metrics missing: lowered at once", func(s *scene) { s.rules.Tasks.Max = 3 }, 3, AboveMaximum},
+		{"above the maximum no step ends above it", func(s *scene) {
+			for range 4 {
+				s.task("web", 0, cluster.TaskRunning, "RUNNING", "UNHEALTHY")
+			}
+			s.web.Desired, s.web.MinimumHealthyPercent, s.rules.Tasks.Max = 8, 50, 3
+		}, 8, FloorReached},
 		{"without signals only the bounds hold", func(s *scene) { s.rules.Scale = nil }, 4, NoSignal},
 		{"no scale-in while a deployment runs", func(s *scene) {
 			s.cpu(30, lag)
@@ -288,6 +295,27 @@ func TestCountsSayTheirNumbers(t *testing.T) {
 		if d.Numbers[i] != want[i] {
 			t.Errorf("got %v, want %v", d.Numbers[i], want[i])
 		}
+	}
+}
+
+func TestAMissingSignalIsCounted(t *testing.T) {
+	s := newScene(t)
+	s.also(policy.Target{Metric: "requests", PerTask: 100}, 601)
+	d := decision(t, s.plan(), "service/web")
+	if number(d, "missing") != 1 || number(d, "requests") != 601 || number(d, "perTask") != 100 {
+		t.Errorf("%v, want one missing and the figures of the other", d.Numbers)
+	}
+}
+
+func TestThin(t *testing.T) {
+	at := func(seconds, count int) cluster.Sample {
+		return cluster.Sample{At: noon().Add(time.Duration(seconds) * time.Second), Count: count}
+	}
+	now := noon().Add(300 * time.Second)
+	got := thin([]cluster.Sample{at(-20, 9), at(-5, 8), at(0, 7), at(11, 4), at(13, 6), at(17, 5), at(300, 3)}, now, 5*time.Minute)
+	want := []cluster.Sample{at(17, 4), at(17, 6), at(300, 3)}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v\nwant %v: what is over goes, of each ten seconds the least and the most stay, dated to the last", got, want)
 	}
 }
 
