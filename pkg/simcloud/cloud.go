@@ -29,6 +29,7 @@ type Cloud struct {
 	digest  hash.Hash
 	buckets map[string]*bucket
 	calls   map[string]int // by service:Action, throttled ones included
+	parts   parts
 }
 
 // New returns a world with nothing in it.
