@@ -29,6 +29,7 @@ type Cloud struct {
 	digest  hash.Hash
 	buckets map[string]*bucket
 	calls   map[string]int // by service:Action, throttled ones included
+	fleet   *fleet         // ECS, Auto Scaling, EC2 and the load on them
 }
 
 // New returns a world with nothing in it.
@@ -44,6 +45,7 @@ func New(o Options) *Cloud {
 	}
 	c := &Cloud{kernel: newKernel(o.Start, o.Seed, o.Driver), opts: o, digest: sha256.New(), calls: map[string]int{}}
 	c.buckets = newBuckets()
+	c.fleet = newFleet(c)
 	return c
 }
 
