@@ -111,6 +111,8 @@ func newBuckets() map[string]*bucket {
 		"ecs cluster resource read":   {100, 20},
 		"ecs service modify":          {50, 5},
 		"ecs service read":            {100, 20},
+		"ecs cluster modify":          {20, 1},
+		"ecs task definition modify":  {20, 1},
 		"ecs task definition read":    {50, 20},
 		"autoscaling":                 {100, 20},
 		"cloudwatch GetMetricData":    {50, 50},

@@ -30,6 +30,7 @@ type Cloud struct {
 	buckets map[string]*bucket
 	calls   map[string]int // by service:Action, throttled ones included
 	parts   parts
+	fleet   *fleet // ECS, Auto Scaling, EC2 and the load on them
 }
 
 // New returns a world with nothing in it.
@@ -45,6 +46,7 @@ func New(o Options) *Cloud {
 	}
 	c := &Cloud{kernel: newKernel(o.Start, o.Seed, o.Driver), opts: o, digest: sha256.New(), calls: map[string]int{}}
 	c.buckets = newBuckets()
+	c.fleet = newFleet(c)
 	return c
 }
 

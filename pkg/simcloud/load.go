@@ -1,0 +1,195 @@
+package simcloud
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// LoadSpec is the load on a service: requests come as they please, whether or
+// not anybody can serve them. They go evenly to its running tasks.
+type LoadSpec struct {
+	Cluster          string
+	Service          string
+	Rate             func(t time.Time) float64 // requests a second
+	CPUPerRequest    float64                   // CPU units times seconds; a task of 256 CPU units serves 256/CPUPerRequest requests a second
+	MemoryBase       float64                   // MiB that an idle task uses
+	MemoryPerRequest float64                   // MiB more for each request a second on a task
+	HighResolution   bool                      // CPU and memory every 20 s instead of every minute
+	Step             time.Duration             // between samples; default 10 s
+}
+
+// Figures is what became of a service's requests.
+type Figures struct {
+	Requests float64
+	Unserved float64
+}
+
+// load integrates a service's load. Between two steps its rate is constant.
+type load struct {
+	spec    LoadSpec
+	service *ecsService
+	total   Figures
+	minute  Figures // since the last full minute
+	sizes   []taskSize
+	at      time.Time // integrated up to here
+	rate    float64   // since at
+	cpu     mean      // per cent, since the last point
+	memory  mean
+	from    time.Time // of the next CPU point
+}
+
+// taskSize is a number of serving tasks of one size.
+type taskSize struct {
+	cpu, memory float64
+	count       int
+}
+
+type mean struct {
+	sum float64
+	n   int
+}
+
+func (m *mean) add(v float64) { m.sum, m.n = m.sum+v, m.n+1 }
+
+// AddLoad puts load on a service, from now on.
+func (c *Cloud) AddLoad(spec LoadSpec) error {
+	f := c.fleet
+	cluster, err := f.cluster(&spec.Cluster)
+	if err != nil {
+		return fmt.Errorf("add load on %s: %w", spec.Service, err)
+	}
+	s := cluster.service(spec.Service)
+	if s == nil || s.load != nil || spec.Rate == nil || spec.CPUPerRequest <= 0 {
+		return fmt.Errorf("add load on %s: a service without load, a rate and the CPU for a request are needed", spec.Service)
+	}
+	if spec.Step == 0 {
+		spec.Step = 10 * time.Second
+	}
+	if spec.Step < 0 || 20*time.Second%spec.Step != 0 {
+		return fmt.Errorf("add load on %s: a step of %s does not divide 20 s", spec.Service, spec.Step)
+	}
+	l := &load{spec: spec, service: s, at: f.now, from: f.now.Truncate(time.Minute)}
+	s.load = l
+	f.loads = append(f.loads, l)
+	l.rate = math.Max(0, spec.Rate(f.now))
+	l.look()
+	first := f.now.Truncate(spec.Step).Add(spec.Step)
+	f.every(first, spec.Step, func() bool { f.step(l); return true })
+	return nil
+}
+
+// loadChanged brings a service's load up to now before other tasks serve it.
+func (f *fleet) loadChanged(s *ecsService) {
+	if s != nil && s.load != nil {
+		s.load.integrate(f.now)
+		s.load.look()
+	}
+}
+
+// look counts the tasks that serve.
+func (l *load) look() {
+	l.sizes = l.sizes[:0]
+	for _, t := range l.service.tasks {
+		if t.serving() {
+			l.add(float64(t.definition.cpu), float64(t.definition.memory))
+		}
+	}
+}
+
+func (l *load) add(cpu, memory float64) {
+	for i := range l.sizes {
+		if l.sizes[i].cpu == cpu && l.sizes[i].memory == memory {
+			l.sizes[i].count++
+			return
+		}
+	}
+	l.sizes = append(l.sizes, taskSize{cpu, memory, 1})
+}
+
+func (l *load) tasks() int {
+	n := 0
+	for _, s := range l.sizes {
+		n += s.count
+	}
+	return n
+}
+
+// served is how many of the present requests a second are answered: each task
+// gets the same share and answers what its CPU allows.
+func (l *load) served() float64 {
+	n, served := l.tasks(), 0.0
+	for _, s := range l.sizes {
+		served += float64(s.count) * math.Min(l.rate/float64(n), s.cpu/l.spec.CPUPerRequest)
+	}
+	return served
+}
+
+// since is what became of the requests from the last integration to now.
+func (l *load) since(now time.Time) Figures {
+	seconds := now.Sub(l.at).Seconds()
+	return Figures{Requests: l.rate * seconds, Unserved: math.Max(0, l.rate-l.served()) * seconds}
+}
+
+// plus adds figures up.
+func (a Figures) plus(b Figures) Figures {
+	return Figures{Requests: a.Requests + b.Requests, Unserved: a.Unserved + b.Unserved}
+}
+
+// integrate accounts for the time up to now.
+func (l *load) integrate(now time.Time) {
+	d := l.since(now)
+	l.total, l.minute, l.at = l.total.plus(d), l.minute.plus(d), now
+}
+
+// utilisation is CPU and memory used per cent of what the serving tasks reserve;
+// ok is false without any.
+func (l *load) utilisation() (cpu, memory float64, ok bool) {
+	n := float64(l.tasks())
+	var usedCPU, allCPU, usedMemory, allMemory float64
+	for _, s := range l.sizes {
+		rate, count := math.Min(l.rate/n, s.cpu/l.spec.CPUPerRequest), float64(s.count)
+		usedCPU += count * rate * l.spec.CPUPerRequest
+		allCPU += count * s.cpu
+		usedMemory += count * math.Min(s.memory, l.spec.MemoryBase+rate*l.spec.MemoryPerRequest)
+		allMemory += count * s.memory
+	}
+	if allCPU == 0 || allMemory == 0 {
+		return 0, 0, false
+	}
+	return 100 * usedCPU / allCPU, 100 * usedMemory / allMemory, true
+}
+
+// step takes a sample and publishes what is due.
+func (f *fleet) step(l *load) {
+	l.integrate(f.now)
+	if cpu, memory, ok := l.utilisation(); ok {
+		l.cpu.add(cpu)
+		l.memory.add(memory)
+	}
+	period := time.Minute
+	if l.spec.HighResolution {
+		period = 20 * time.Second
+	}
+	if !f.now.Truncate(period).Before(l.from.Add(period)) {
+		f.publishUse(l, period)
+	}
+	if f.now.Equal(f.now.Truncate(time.Minute)) {
+		f.publish("Web", "RequestCount", map[string]string{"ServiceName": l.service.name}, f.now.Add(-time.Minute), time.Minute, l.minute.Requests)
+		l.minute = Figures{}
+	}
+	l.rate = math.Max(0, l.spec.Rate(f.now))
+}
+
+// publishUse publishes the mean of the samples since the last point, if there
+// were any: a service without tasks has no point, not a point of zero.
+func (f *fleet) publishUse(l *load, period time.Duration) {
+	dimensions := func() map[string]string {
+		return map[string]string{"ClusterName": l.service.cluster.name, "ServiceName": l.service.name}
+	}
+	if l.cpu.n > 0 {
+		f.publish("AWS/ECS", "CPUUtilization", dimensions(), l.from, period, l.cpu.sum/float64(l.cpu.n))
+		f.publish("AWS/ECS", "MemoryUtilization", dimensions(), l.from, period, l.memory.sum/float64(l.memory.n))
+	}
+	l.cpu, l.memory, l.from = mean{}, mean{}, f.now.Truncate(period)
+}
