@@ -100,7 +100,8 @@ func (w *world) service(ctx context.Context, s Service) error {
 	in := &ecs.CreateServiceInput{
 		Cluster: aws.String(w.Policy.Cluster), ServiceName: aws.String(s.Name), TaskDefinition: aws.String(s.Name),
 		DesiredCount: aws.Int32(int32(s.Desired)), LaunchType: ecstypes.LaunchTypeEc2, //nolint:gosec // checked
-		DeploymentConfiguration: &ecstypes.DeploymentConfiguration{MinimumHealthyPercent: percent(s.MinimumHealthyPercent, 100), MaximumPercent: percent(s.MaximumPercent, 200)},
+		AvailabilityZoneRebalancing: ecstypes.AvailabilityZoneRebalancingDisabled,
+		DeploymentConfiguration:     &ecstypes.DeploymentConfiguration{MinimumHealthyPercent: percent(s.MinimumHealthyPercent, 100), MaximumPercent: percent(s.MaximumPercent, 200)},
 	}
 	for _, p := range s.Strategies {
 		in.PlacementStrategy = append(in.PlacementStrategy, ecstypes.PlacementStrategy{Type: ecstypes.PlacementStrategyType(p.Type), Field: optional(p.Field)})

@@ -82,7 +82,7 @@ func pageOf(sorted []string, maximum *int32, token *string, usual int) (page []s
 		size = int(*maximum)
 	}
 	if size < 1 || size > 100 {
-		return nil, nil, invalid("MaxResults must be between 1 and 100.")
+		return nil, nil, invalidParameter("MaxResults must be between 1 and 100.")
 	}
 	from := 0
 	if token != nil {
@@ -132,7 +132,7 @@ func (e *ECS) hosts(in any, cluster *string, refs []string, most int) (*ecsClust
 		return nil, err
 	}
 	if len(refs) == 0 || len(refs) > most {
-		return nil, invalid("Container instances: give 1 to %d, not %d.", most, len(refs))
+		return nil, invalidParameter("Container instances: give 1 to %d, not %d.", most, len(refs))
 	}
 	return e.c.fleet.cluster(cluster)
 }
@@ -147,7 +147,7 @@ func (e *ECS) UpdateContainerInstancesState(ctx context.Context, in *ecs.UpdateC
 		}
 		status := string(in.Status)
 		if status != statusActive && status != statusDraining {
-			return nil, invalid("Container instances cannot be set to status %q.", status)
+			return nil, invalidParameter("Container instances cannot be set to status %q.", status)
 		}
 		f, out := e.c.fleet, &ecs.UpdateContainerInstancesStateOutput{Failures: []types.Failure{}}
 		for _, ref := range in.ContainerInstances {
@@ -173,7 +173,7 @@ func (e *ECS) DescribeTasks(ctx context.Context, in *ecs.DescribeTasksInput, _ .
 			return nil, err
 		}
 		if len(in.Tasks) == 0 || len(in.Tasks) > 100 {
-			return nil, invalid("Tasks: give 1 to 100, not %d.", len(in.Tasks))
+			return nil, invalidParameter("Tasks: give 1 to 100, not %d.", len(in.Tasks))
 		}
 		c, err := e.c.fleet.cluster(in.Cluster)
 		if err != nil {
@@ -221,13 +221,13 @@ func (c *ecsCluster) checkTaskFilter(in *ecs.ListTasksInput) error {
 	others := in.ContainerInstance != nil || in.Family != nil || in.ServiceName != nil || in.DesiredStatus != "" || in.LaunchType != ""
 	switch {
 	case in.StartedBy != nil && others:
-		return invalid("startedBy must be the only filter.")
+		return invalidParameter("startedBy must be the only filter.")
 	case in.DesiredStatus == types.DesiredStatusPending:
-		return invalid("No task has the desired status PENDING.")
+		return invalidParameter("No task has the desired status PENDING.")
 	case in.ServiceName != nil && c.service(*in.ServiceName) == nil:
 		return &types.ServiceNotFoundException{Message: aws.String("Service not found.")}
 	case in.ContainerInstance != nil && c.hostByID[tail(*in.ContainerInstance)] == nil:
-		return invalid("Container instance not found.")
+		return invalidParameter("Container instance not found.")
 	case in.LaunchType != "" && in.LaunchType != types.LaunchTypeEc2:
 		return notSimulated("launch type %s", in.LaunchType)
 	}
@@ -262,7 +262,7 @@ func (e *ECS) StopTask(ctx context.Context, in *ecs.StopTaskInput, _ ...func(*ec
 		}
 		t := c.taskByID[tail(aws.ToString(in.Task))]
 		if t == nil {
-			return nil, invalid("The referenced task was not found.")
+			return nil, invalidParameter("The referenced task was not found.")
 		}
 		reason := aws.ToString(in.Reason)
 		if reason == "" {
@@ -293,7 +293,7 @@ func (e *ECS) RunTask(ctx context.Context, in *ecs.RunTaskInput, _ ...func(*ecs.
 			count = int(*in.Count)
 		}
 		if count < 1 || count > 10 {
-			return nil, invalid("Count must be between 1 and 10.")
+			return nil, invalidParameter("Count must be between 1 and 10.")
 		}
 		token, input := aws.ToString(in.ClientToken), runInput(in)
 		done, again := c.runTokens[token]

@@ -54,11 +54,11 @@ func (f *fleet) place(c *ecsCluster, r ecsRequest) (*ecsHost, ecsRefusal) {
 	for _, s := range r.strategies {
 		fit = s.prefer(fit, c.hosts, r.group)
 	}
-	return pick(f, fit), ecsRefusal{}
+	return oneAtRandom(f, fit), ecsRefusal{}
 }
 
-// pick takes one of those that are equally good.
-func pick[T any](f *fleet, equal []T) T {
+// oneAtRandom takes one of those that are equally good.
+func oneAtRandom[T any](f *fleet, equal []T) T {
 	if len(equal) == 1 {
 		return equal[0]
 	}
@@ -126,7 +126,7 @@ func newStrategies(in []types.PlacementStrategy) ([]ecsStrategy, error) {
 			known = field == ""
 		}
 		if !known {
-			return nil, invalid("Invalid placement strategy: type %q, field %q.", s.Type, field)
+			return nil, invalidParameter("Invalid placement strategy: type %q, field %q.", s.Type, field)
 		}
 		all = append(all, ecsStrategy{s.Type, field})
 	}

@@ -31,7 +31,7 @@ func newConstraint(kind string, expression *string) (ecsConstraint, error) {
 		holds, err := parseQuery(text)
 		return ecsConstraint{text: text, holds: holds}, err
 	default:
-		return ecsConstraint{}, invalid("Unknown placement constraint type %q.", kind)
+		return ecsConstraint{}, invalidParameter("Unknown placement constraint type %q.", kind)
 	}
 }
 
@@ -85,7 +85,7 @@ type queryParser struct {
 }
 
 func (p *queryParser) fail() error {
-	return invalid("Invalid expression: %q.", p.text)
+	return invalidParameter("Invalid expression: %q.", p.text)
 }
 
 // accept takes the next word if it is one of those.

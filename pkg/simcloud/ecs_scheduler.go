@@ -179,7 +179,7 @@ func (f *fleet) victim(s *ecsService, tasks []*ecsTask) *ecsTask {
 	for _, strategy := range s.placing() {
 		best = strategy.relieve(best, s.cluster.hosts, s.group())
 	}
-	return pick(f, best)
+	return oneAtRandom(f, best)
 }
 
 // startMissing starts what the desired count lacks, within the maximum percent,

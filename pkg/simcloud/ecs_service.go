@@ -45,10 +45,10 @@ func (e *ECS) CreateService(ctx context.Context, in *ecs.CreateServiceInput, _ .
 		}
 		name, desired := aws.ToString(in.ServiceName), int(aws.ToInt32(in.DesiredCount))
 		if name == "" || desired < 0 {
-			return nil, invalid("A service needs a name and a desired count.")
+			return nil, invalidParameter("A service needs a name and a desired count.")
 		}
 		if c.service(name) != nil {
-			return nil, invalid("Creation of service was not idempotent.")
+			return nil, invalidParameter("Creation of service was not idempotent.")
 		}
 		s := &ecsService{cluster: c, name: name, arn: f.arn("ecs", "service/"+c.name+"/"+name), created: f.now, minPercent: 100, maxPercent: 200}
 		d, err := f.definition(in.TaskDefinition)
@@ -113,7 +113,7 @@ func (f *fleet) apply(s *ecsService, change serviceChange) error {
 			high = int(*p.MaximumPercent)
 		}
 		if low < 0 || low > 100 || high < 100 {
-			return invalid("Invalid deployment percentages: minimum %d, maximum %d.", low, high)
+			return invalidParameter("Invalid deployment percentages: minimum %d, maximum %d.", low, high)
 		}
 		s.minPercent, s.maxPercent = low, high
 	}
@@ -170,7 +170,7 @@ func (f *fleet) changeOf(s *ecsService, in *ecs.UpdateServiceInput) (change serv
 	if in.DesiredCount != nil {
 		n := int(*in.DesiredCount)
 		if n < 0 {
-			return change, invalid("The desired count cannot be %d.", n)
+			return change, invalidParameter("The desired count cannot be %d.", n)
 		}
 		change.desired = &n
 	}
@@ -196,7 +196,7 @@ func (e *ECS) DescribeServices(ctx context.Context, in *ecs.DescribeServicesInpu
 			return nil, err
 		}
 		if len(in.Services) == 0 || len(in.Services) > 10 {
-			return nil, invalid("Services: give 1 to 10, not %d.", len(in.Services))
+			return nil, invalidParameter("Services: give 1 to 10, not %d.", len(in.Services))
 		}
 		c, err := e.c.fleet.cluster(in.Cluster)
 		if err != nil {

@@ -125,7 +125,7 @@ func unset(v reflect.Value) bool {
 	return v.IsZero()
 }
 
-func invalid(format string, args ...any) error {
+func invalidParameter(format string, args ...any) error {
 	return &types.InvalidParameterException{Message: aws.String(fmt.Sprintf(format, args...))}
 }
 
