@@ -25,7 +25,11 @@ const schemaComment = "# yaml-language-server: $schema=./plimsoll.schema.json\n"
 // its form by the schema, and in its meaning by the policy's own checks. name is
 // what the error calls the file.
 func Read(name string, raw []byte) (policy.Policy, error) {
-	p, problems := read(raw)
+	schema, err := Schema()
+	if err != nil {
+		return policy.Policy{}, fmt.Errorf("read policy %s: %w", name, err)
+	}
+	p, problems := Decode(raw, schema, policy.Policy.Validate)
 	if len(problems) > 0 {
 		problems.Sort()
 		return policy.Policy{}, fmt.Errorf("read policy %s: %w", name, problems)
@@ -46,27 +50,32 @@ func Write(p policy.Policy) ([]byte, error) {
 	return append([]byte(schemaComment), raw...), nil
 }
 
-func read(raw []byte) (policy.Policy, policy.Problems) {
+// Decode reads a value from YAML or JSON: its form by a schema that SchemaOf
+// made, its meaning by check. It tells everything that is wrong at once; with
+// any problem the value is not to be used. Problems of check without a line get
+// the line of their path.
+func Decode[T any](raw, schema []byte, check func(T) []policy.Problem) (T, policy.Problems) {
+	var none T
 	places, problems := locate(raw)
 	if places.unreadable {
-		return policy.Policy{}, problems
+		return none, problems
 	}
 	value, err := decoded(raw)
 	if err != nil {
-		return policy.Policy{}, append(problems, policy.Problem{Found: err.Error(), Allowed: "values that JSON has too"})
+		return none, append(problems, policy.Problem{Found: err.Error(), Allowed: "values that JSON has too"})
 	}
-	f, err := inForm(value)
+	f, err := inForm(value, schema)
 	if err != nil {
-		return policy.Policy{}, append(problems, policy.Problem{Found: err.Error(), Allowed: "a schema that compiles: this is plimsoll's own mistake"})
+		return none, append(problems, policy.Problem{Found: err.Error(), Allowed: "a schema that compiles: this is plimsoll's own mistake"})
 	}
-	p, meaning := meant(f)
+	v, meaning := meant(f, check)
 	problems = append(problems, f.merged(meaning)...)
 	for i := range problems {
 		if problems[i].Line == 0 {
 			problems[i].Line = places.line(problems[i].Path)
 		}
 	}
-	return p, problems
+	return v, problems
 }
 
 // decoded is the file as the JSON that it stands for, numbers as they are
@@ -82,25 +91,25 @@ func decoded(raw []byte) (any, error) {
 	return v, dec.Decode(&v)
 }
 
-// meant is the policy of a file, and what is wrong with its meaning. What was
+// meant is the value of a file, and what is wrong with its meaning. What was
 // wrong with its form is taken for absent.
-func meant(f *form) (policy.Policy, []policy.Problem) {
-	var p policy.Policy
+func meant[T any](f *form, check func(T) []policy.Problem) (T, []policy.Problem) {
+	var v T
 	if f.hopeless {
-		return p, nil
+		return v, nil
 	}
 	raw, err := json.Marshal(f.value)
 	if err == nil {
-		err = json.Unmarshal(raw, &p)
+		err = json.Unmarshal(raw, &v)
 	}
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) {
-		return p, []policy.Problem{{Path: wrong.Field, Found: wrong.Value, Allowed: "a number that a computer's whole number holds", Help: "write a smaller one"}}
+		return v, []policy.Problem{{Path: wrong.Field, Found: wrong.Value, Allowed: "a number that a computer's whole number holds", Help: "write a smaller one"}}
 	}
 	if err != nil {
-		return p, []policy.Problem{{Found: err.Error(), Allowed: "a policy"}}
+		return v, []policy.Problem{{Found: err.Error(), Allowed: "values of the schema's types"}}
 	}
-	return p, p.Validate()
+	return v, check(v)
 }
 
 // parent is the path without its last key or index; the empty path's is itself.

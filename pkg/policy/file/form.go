@@ -31,11 +31,7 @@ type form struct {
 
 // inForm holds the schema against a value, and takes out what is wrong so that
 // the rest can be checked for its meaning.
-func inForm(value any) (*form, error) {
-	raw, err := Schema()
-	if err != nil {
-		return nil, err
-	}
+func inForm(value any, raw []byte) (*form, error) {
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
 	if err != nil {
 		return nil, fmt.Errorf("decode schema: %w", err)

@@ -22,18 +22,20 @@ const (
 // Schema is the JSON schema of a policy's file, made from the policy's struct.
 // docs/plimsoll.schema.json is its copy for editors.
 func Schema() ([]byte, error) {
-	notes := notes()
-	r := jsonschema.Reflector{
-		Anonymous:      true,
-		ExpandedStruct: true,
-		Mapper:         durationSchema,
-	}
-	root := r.Reflect(policy.Policy{})
+	notes, root := notes(), reflected(policy.Policy{}, spanPattern)
 	root.Title = "plimsoll.yaml: what plimsoll does to one ECS cluster"
 	annotate(root, "Policy", notes)
 	for name, s := range root.Definitions {
 		annotate(s, name, notes)
 	}
+	return written(root)
+}
+
+// SchemaOf is the JSON schema of another file's struct, whose durations may be
+// none. A json.RawMessage may be anything.
+func SchemaOf(v any) ([]byte, error) { return written(reflected(v, durationPattern)) }
+
+func written(root *jsonschema.Schema) ([]byte, error) {
 	raw, err := json.MarshalIndent(root, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("write schema: %w", err)
@@ -41,12 +43,15 @@ func Schema() ([]byte, error) {
 	return append(raw, '\n'), nil
 }
 
-// durationSchema is a duration as a file has it: text.
-func durationSchema(t reflect.Type) *jsonschema.Schema {
-	if t != reflect.TypeFor[policy.Duration]() {
-		return nil
-	}
-	return &jsonschema.Schema{Type: "string", Pattern: spanPattern, Examples: []any{"90s", "5m", "1h30m"}}
+// reflected is the schema of a struct. A duration is text of the pattern.
+func reflected(v any, pattern string) *jsonschema.Schema {
+	r := jsonschema.Reflector{Anonymous: true, ExpandedStruct: true, Mapper: func(t reflect.Type) *jsonschema.Schema {
+		if t != reflect.TypeFor[policy.Duration]() {
+			return nil
+		}
+		return &jsonschema.Schema{Type: "string", Pattern: pattern, Examples: []any{"90s", "5m", "1h30m"}}
+	}}
+	return r.Reflect(v)
 }
 
 // annotate sets what the notes say of a struct's keys.
