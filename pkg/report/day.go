@@ -42,7 +42,7 @@ func (p Page) loadPlot(samples []scenario.Sample, covers span, n int) string {
 }
 
 func (p Page) servicePlot(samples []scenario.Sample, i int, name string, n int) string {
-	low, high, late := samples[0].Services[i].Running, 0, 0
+	low, high, late := samples[len(samples)-1].Services[i].Running, 0, 0
 	for k, s := range samples {
 		x := s.Services[i]
 		if k >= settled {
@@ -53,7 +53,7 @@ func (p Page) servicePlot(samples []scenario.Sample, i int, name string, n int) 
 			late++
 		}
 	}
-	title := fmt.Sprintf("%s runs %d to %s; for %s it had fewer than it wanted", name, min(low, high), things(high, "task"), things(late, "minute"))
+	title := fmt.Sprintf("%s runs %d to %s; for %s it had fewer than it wanted", name, low, things(high, "task"), things(late, "minute"))
 	running := func(s scenario.Sample) float64 { return float64(s.Services[i].Running) }
 	return p.draw(plot{title: title, values: columns(samples, n, running), rows: 4, ink: serviceInk(i)})
 }

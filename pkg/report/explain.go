@@ -231,8 +231,8 @@ func (p Page) launch(r scenario.Result, about cluster.Subject, covers span) stri
 	}
 	for _, x := range r.History {
 		if x.Intent != nil && slices.Contains(x.Intent.Instances, about.Name()) {
-			return p.wrapped(fmt.Sprintf("%s  launched for %s in %s; %s asks why", covers.second(x.Intent.At), x.Intent.Subject.Name(), x.Intent.Zone,
-				"explain "+x.Intent.Subject.Name()+" --at "+x.Intent.At.UTC().Format(time.RFC3339)), 10) + "\n"
+			says := fmt.Sprintf("%s  launched in %s for %s (--at %s asks it why)", covers.second(x.Intent.At), x.Intent.Zone, x.Intent.Subject.Name(), x.Intent.At.UTC().Format("15:04:05"))
+			return p.wrapped(says, 10) + "\n"
 		}
 	}
 	return "It was there when the run began.\n"

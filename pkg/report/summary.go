@@ -39,7 +39,7 @@ func (p Page) Summary(s scenario.Scenario, r scenario.Result) string {
 	for i, x := range s.Services {
 		rows = append(rows, [2]string{x.Name + " tasks", p.course(r.Samples, cells, func(s scenario.Sample) float64 { return float64(s.Services[i].Running) })})
 	}
-	rows = append(rows, [2]string{"rounds, API calls", fmt.Sprintf("%s, %s", count(float64(r.Rounds)), count(float64(calls(r))))})
+	rows = append(rows, [2]string{"rounds / API calls", fmt.Sprintf("%s / %s", count(float64(r.Rounds)), count(float64(calls(r))))})
 	var b strings.Builder
 	b.WriteString(p.faint(left("", name)+"this policy") + "\n")
 	for _, row := range rows {
@@ -61,8 +61,8 @@ func (p Page) course(samples []scenario.Sample, cells int, value func(scenario.S
 	if len(samples) == 0 {
 		return "-"
 	}
-	low, values := value(samples[0]), columns(samples, cells, value)
-	for _, s := range samples[min(settled, len(samples)-1):] {
+	low, values := value(samples[len(samples)-1]), columns(samples, cells, value)
+	for _, s := range samples[min(settled, len(samples)):] {
 		low = min(low, value(s))
 	}
 	return fmt.Sprintf("%.0f %s %.0f", low, spark(values, highest(values)), highest(values))
