@@ -4,11 +4,6 @@
 // comes from (policy/file) nor what is done with it (plan).
 package policy
 
-import (
-	"encoding/json"
-	"time"
-)
-
 // Version is the only version of the policy's format.
 const Version = 1
 
@@ -88,21 +83,4 @@ type Manner struct {
 	MaxTasks   int       `json:"maxTasks,omitempty"`   // at most so many tasks Per; 0: no such limit
 	MaxPercent int       `json:"maxPercent,omitempty"` // at most so many percent of the count Per; 0: no such limit. With both, the larger counts
 	Per        Duration  `json:"per,omitzero"`         // default 1m
-}
-
-// Duration is a time span that reads and writes as 90s, 5m or 1h30m.
-type Duration struct{ time.Duration }
-
-// MarshalJSON writes the duration as a string.
-func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(d.String()) }
-
-// UnmarshalJSON reads a string such as 90s.
-func (d *Duration) UnmarshalJSON(b []byte) error {
-	var s string
-	if err := json.Unmarshal(b, &s); err != nil {
-		return err
-	}
-	v, err := time.ParseDuration(s)
-	d.Duration = v
-	return err
 }
