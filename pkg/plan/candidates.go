@@ -3,25 +3,28 @@ package plan
 import "slices"
 
 // candidates are the hosts that take a task of a kind, ready to give the one
-// that ECS would choose. Hosts that share the values of every attribute that
-// tasks are spread over form a cell: within it only what differs from host to
-// host decides, so each cell keeps a heap of its hosts. Cells are in a heap too.
-// Placing a task changes one host and the counts of its groups; counts only
-// grow, so the key that a cell was filed under is never above its true one, and
-// a cell is filed anew only when it comes up with an old key.
+// that ECS would choose. They form a tree: a branch for each value of the first
+// attribute that tasks are spread over, within it one for each value of the
+// second, and so on; the hosts are the leaves. Every node keeps what is below
+// it in a heap, by the key of the best host. Placing a task changes one host
+// and the counts of the groups that it is in, so only the nodes on the way to
+// it are filed anew, and each is the first of its heap.
 type candidates struct {
-	r      *room
-	k      *kind
-	mine   []held
-	cells  heap[*cell]
-	groups map[string]*int // tasks of the service by the values of the first attributes
-	key    []int           // room to make a key in
+	r    *room
+	k    *kind
+	mine []held
+	root *group
 }
 
-type cell struct {
-	counts []*int // of its groups, one for each byGroup level
-	hosts  heap[entry]
-	key    []int // that it was filed under
+// group is a node of the tree: hosts with the same values of the attributes of
+// the first byGroup levels.
+type group struct {
+	level   int               // of the attribute that its hosts share, in the kind's levels; -1: none
+	count   int               // tasks of the service on its hosts, also those that take no more
+	byValue map[string]*group // of the next attribute; nil where hosts follow
+	groups  heap[*group]
+	hosts   heap[entry]
+	key     []int // what each level says of the best host, but 0 on those of the groups around, which all in a heap share; last its index
 }
 
 // entry is a host and what the levels that are its own say of it. There are
@@ -31,82 +34,89 @@ type entry struct {
 	host int
 }
 
+// absent stands for the value of an attribute that a host does not have; no
+// value can hold this byte.
+const absent = "\x00"
+
 func (r *room) candidates(k *kind, mine []held) *candidates {
-	q := &candidates{r: r, k: k, mine: mine, groups: map[string]*int{}}
-	cells := map[string]*cell{}
+	q := &candidates{r: r, k: k, mine: mine}
+	q.root = q.group(-1)
 	for i := range r.sites {
 		r.work++
 		if r.missing(k, i, mine[i]) == "" {
-			q.file(cells, i)
+			q.file(i)
 		}
 	}
-	if len(cells) > 0 {
-		q.count()
+	for i, h := range mine {
+		if h.all > 0 {
+			q.count(i, h.all)
+		}
 	}
-	q.cells = heap[*cell]{work: &r.work, less: func(a, b *cell) bool { return slices.Compare(a.key, b.key) < 0 }}
-	for _, c := range cells {
-		c.hosts.order()
-		c.key = q.keyOf(c, nil)
-		q.cells.items = append(q.cells.items, c)
-	}
-	q.cells.order()
+	q.order(q.root)
 	return q
 }
 
-// file puts a host into its cell.
-func (q *candidates) file(cells map[string]*cell, host int) {
-	paths := q.paths(host)
-	id := ""
-	if len(paths) > 0 {
-		id = paths[len(paths)-1]
+func (q *candidates) group(level int) *group {
+	return &group{
+		level:  level,
+		groups: heap[*group]{work: &q.r.work, less: func(a, b *group) bool { return slices.Compare(a.key, b.key) < 0 }},
+		hosts:  heap[entry]{work: &q.r.work, less: entry.less},
 	}
-	c := cells[id]
-	if c == nil {
-		c = &cell{hosts: heap[entry]{work: &q.r.work, less: entry.less}}
-		for _, path := range paths {
-			if q.groups[path] == nil {
-				q.groups[path] = new(int)
-			}
-			c.counts = append(c.counts, q.groups[path])
-		}
-		cells[id] = c
-	}
-	c.hosts.items = append(c.hosts.items, q.entry(host))
 }
 
-// count fills in the tasks that the groups hold already, on whatever host.
-func (q *candidates) count() {
-	for i, h := range q.mine {
-		if h.all == 0 {
+// value is what host i has on a byGroup level.
+func (q *candidates) value(i int, l level) string {
+	if v, ok := q.r.sites[i].attribute(l.field); ok {
+		return v
+	}
+	return absent
+}
+
+// file puts a host into its groups, which it makes where they are missing.
+func (q *candidates) file(host int) {
+	g := q.root
+	for at, l := range q.k.levels {
+		if l.by != byGroup {
 			continue
 		}
-		for _, path := range q.paths(i) {
-			if n := q.groups[path]; n != nil {
-				*n += h.all
+		v := q.value(host, l)
+		next := g.byValue[v]
+		if next == nil {
+			if g.byValue == nil {
+				g.byValue = map[string]*group{}
 			}
+			next = q.group(at)
+			g.byValue[v] = next
+			g.groups.items = append(g.groups.items, next)
 		}
+		g = next
 	}
+	g.hosts.items = append(g.hosts.items, q.entry(host))
 }
 
-// paths names the groups that a host is in: one a byGroup level, each within
-// the one before. Hosts without the attribute form a group of their own. The
-// bytes 0 and 1 cannot be in an attribute's value.
-func (q *candidates) paths(host int) []string {
-	var all []string
+// count adds tasks that are on a host already to its groups, where some host of
+// them is a candidate.
+func (q *candidates) count(host, tasks int) {
+	g := q.root
 	for _, l := range q.k.levels {
 		if l.by != byGroup {
 			continue
 		}
-		v, ok := q.r.sites[host].attribute(l.field)
-		if !ok {
-			v = "\x00"
+		if g = g.byValue[q.value(host, l)]; g == nil {
+			return
 		}
-		if len(all) > 0 {
-			v = all[len(all)-1] + "\x01" + v
-		}
-		all = append(all, v)
+		g.count += tasks
 	}
-	return all
+}
+
+// order makes the heaps from the leaves up.
+func (q *candidates) order(g *group) {
+	for _, below := range g.groups.items {
+		q.order(below)
+	}
+	g.groups.order()
+	g.hosts.order()
+	q.rekey(g)
 }
 
 func (q *candidates) entry(host int) entry {
@@ -136,56 +146,61 @@ func (e entry) less(f entry) bool {
 	return e.host < f.host
 }
 
-// keyOf is what the levels say of a cell's best host, and last its index.
-func (q *candidates) keyOf(c *cell, into []int) []int {
-	best, group, own := c.hosts.items[0], 0, 0
-	into = into[:0]
+// rekey writes the group's key anew: that of the best below it, and its count.
+func (q *candidates) rekey(g *group) {
+	switch {
+	case len(g.groups.items) > 0:
+		g.key = append(g.key[:0], g.groups.items[0].key...)
+	case len(g.hosts.items) > 0:
+		g.key = q.keyOf(g.hosts.items[0], g.key[:0])
+	default:
+		return
+	}
+	if g.level >= 0 {
+		g.key[g.level] = g.count
+	}
+}
+
+func (q *candidates) keyOf(e entry, into []int) []int {
+	own := 0
 	for _, l := range q.k.levels {
 		if l.by == byGroup {
-			into = append(into, *c.counts[group])
-			group++
+			into = append(into, 0)
 			continue
 		}
-		into = append(into, best.own[own])
+		into = append(into, e.own[own])
 		own++
 	}
-	return append(into, best.host)
+	return append(into, e.host)
 }
 
 // best is the host that ECS would choose.
 func (q *candidates) best() (host int, ok bool) {
-	if len(q.cells.items) == 0 {
+	g := q.root
+	for len(g.groups.items) > 0 {
+		g = g.groups.items[0]
+	}
+	if len(g.hosts.items) == 0 {
 		return 0, false
 	}
-	for {
-		c := q.cells.items[0]
-		q.key = q.keyOf(c, q.key)
-		if slices.Equal(q.key, c.key) {
-			return c.hosts.items[0].host, true
-		}
-		c.key = append(c.key[:0], q.key...)
-		q.cells.down(0)
-	}
+	return g.hosts.items[0].host, true
 }
 
 // placed tells that the best host took a task, and whether it takes no other.
-func (q *candidates) placed(full bool) {
-	c := q.cells.items[0]
-	for _, n := range c.counts {
-		*n++
-	}
-	if full {
-		c.hosts.pop()
+func (q *candidates) placed(full bool) { q.within(q.root, full) }
+
+// within passes on to the best host of a group that it took a task, and files
+// anew what that changed. It says whether the group has no candidate any more.
+func (q *candidates) within(g *group, full bool) (empty bool) {
+	g.count++
+	if len(g.groups.items) > 0 {
+		g.groups.first(q.within(g.groups.items[0], full))
 	} else {
-		c.hosts.items[0] = q.entry(c.hosts.items[0].host)
-		c.hosts.down(0)
+		g.hosts.items[0] = q.entry(g.hosts.items[0].host)
+		g.hosts.first(full)
 	}
-	if len(c.hosts.items) == 0 {
-		q.cells.pop()
-		return
-	}
-	c.key = q.keyOf(c, c.key)
-	q.cells.down(0)
+	q.rekey(g)
+	return len(g.groups.items)+len(g.hosts.items) == 0
 }
 
 // heap is a binary heap that counts its comparisons.
@@ -219,6 +234,16 @@ func (h *heap[T]) down(i int) {
 		h.items[i], h.items[child] = h.items[child], h.items[i]
 		i = child
 	}
+}
+
+// first restores the order after the first item changed, or takes it away. An
+// item that became less is first still.
+func (h *heap[T]) first(remove bool) {
+	if remove {
+		h.pop()
+		return
+	}
+	h.down(0)
 }
 
 // pop takes the first item away.

@@ -103,8 +103,7 @@ func (p *parser) word(w string) bool {
 }
 
 func wordByte(b byte) bool {
-	return b == '_' || b == '-' || b == '.' || b == ':' || b == '/' || b == '@' ||
-		b >= '0' && b <= '9' || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z'
+	return strings.IndexByte("_-.:/@", b) >= 0 || b >= '0' && b <= '9' || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z'
 }
 
 func (p *parser) anyOf() query {

@@ -184,18 +184,9 @@ func (c *compiler) class() matcher {
 		c.at++
 	}
 	var in [256]bool
-	for first := true; c.more("") && (first || !c.more("]")); first = false {
-		lo := c.text[c.at]
-		if lo >= 0x80 || strings.IndexByte(`[]\^&-`, lo) >= 0 && (lo != '-' || !first && !c.dashLast()) {
-			return c.refuse()
-		}
-		c.at++
-		hi := lo
-		if c.more("-") && !c.dashLast() && c.at+1 < len(c.text) {
-			hi = c.text[c.at+1]
-			c.at += 2
-		}
-		if hi < lo || hi >= 0x80 || strings.IndexByte(`[]\^&`, hi) >= 0 {
+	for first := true; first || c.more("") && !c.more("]"); first = false {
+		lo, hi, ok := c.span(first)
+		if !ok {
 			return c.refuse()
 		}
 		for b := int(lo); b <= int(hi); b++ {
@@ -208,6 +199,25 @@ func (c *compiler) class() matcher {
 	c.at++
 	return single(func(b byte) bool { return in[b] != negated })
 }
+
+// span reads one byte of a class, or a span of them. A dash stands for itself
+// as the first byte of a class or the last.
+func (c *compiler) span(first bool) (lo, hi byte, ok bool) {
+	if !c.more("") || c.more("-") && !first && !c.dashLast() {
+		return 0, 0, false
+	}
+	lo = c.text[c.at]
+	c.at++
+	hi = lo
+	if c.more("-") && !c.dashLast() && c.at+1 < len(c.text) {
+		hi = c.text[c.at+1]
+		c.at += 2
+	}
+	return lo, hi, plain(lo) && plain(hi) && lo <= hi
+}
+
+// plain says whether a byte stands for itself in a class, whatever is around it.
+func plain(b byte) bool { return b < 0x80 && strings.IndexByte(`[]\^&`, b) < 0 }
 
 // dashLast says whether what comes next is a dash that closes a class.
 func (c *compiler) dashLast() bool { return strings.HasPrefix(c.text[c.at:], "-]") }

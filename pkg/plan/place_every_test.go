@@ -181,6 +181,31 @@ func TestPlaceStepsGrowGently(t *testing.T) {
 	}
 }
 
+// TestManyGroupsCostLittleMore spreads over zones and then over 1,000 racks:
+// each task makes the keys of a whole zone old.
+func TestManyGroupsCostLittleMore(t *testing.T) {
+	s, _ := crowd(5_000, 0, 0)
+	for i := range s.Hosts {
+		marked("rack", fmt.Sprint(i%1_000))(&s.Hosts[i])
+	}
+	r := newRoom(s)
+	w := web(5_000, spread("attribute:ecs.availability-zone"), spread("attribute:rack"), binpack("cpu")).needing(100, 100)
+	p := r.place(w)
+	racks := map[string]int{}
+	for i, n := range p.Hosts {
+		racks[r.host(i).Zone+r.host(i).Attributes["rack"]] += n
+	}
+	for rack, n := range racks {
+		if n > 2 {
+			t.Errorf("%d tasks on rack %s, 5,000 tasks on 3,000 racks", n, rack)
+		}
+	}
+	t.Logf("%d steps, %d racks used", r.work, len(racks))
+	if r.work > 500_000 { // looking at each host for each task would be 25 million
+		t.Errorf("%d steps", r.work)
+	}
+}
+
 func BenchmarkPlace5000x50000(b *testing.B) {
 	s, wants := crowd(5_000, 50_000, 50_000)
 	b.ReportAllocs()

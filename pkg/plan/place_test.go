@@ -140,6 +140,8 @@ func TestPlace(t *testing.T) {
 			[]cluster.Host{aHost("0"), aHost("1")}, webTasks("0"), web(1, binpack("memory"), spread("host")), []int{0, 1}, nil},
 		{"a random choice needs room only",
 			[]cluster.Host{aHost("0", leaving(1024, 512)), aHost("1")}, nil, web(4, cluster.Strategy{Type: "random"}), []int{0, 4}, nil},
+		{"after random no other strategy has a say",
+			[]cluster.Host{aHost("0"), aHost("1", leaving(4096, 2048))}, nil, web(1, cluster.Strategy{Type: "random"}, binpack("memory")), []int{1, 0}, nil},
 		{"a strategy nobody knows forbids nothing",
 			[]cluster.Host{aHost("0")}, nil, web(2, cluster.Strategy{Type: "magic"}), []int{2}, nil},
 		{"tasks of no service spread over no zones",

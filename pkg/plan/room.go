@@ -167,7 +167,7 @@ func (r *room) short(k *kind, i int) cause {
 
 // full says whether a host that took a task of the kind takes no other.
 func (r *room) full(k *kind, i int) bool {
-	return k.distinct || len(k.ports) > 0 || r.short(k, i) != "" ||
+	return k.distinct || r.short(k, i) != "" ||
 		k.counts && constrained(k.queries, r.sites[i], r.tasks[i]) != ""
 }
 
