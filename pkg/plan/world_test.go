@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -364,5 +363,3 @@ func number(d Decision, name string) float64 {
 	}
 	return -1
 }
-
-func byName(a, b cluster.Service) int { return cmp.Compare(a.Name, b.Name) }
