@@ -49,7 +49,7 @@ func large(b testing.TB, hosts, tasks, services, growing int) *world {
 	for i := range w.s.Services {
 		v := &w.s.Services[i]
 		v.Running = each
-		w.s.Metrics[v.Name+"/work"] = cluster.Series{{At: w.s.Now.Add(-time.Minute), Value: w.load[v.Name]}}
+		w.s.Metrics[p.Services[v.Name].Scale[0].Key(v.Name)] = cluster.Series{{At: w.s.Now.Add(-time.Minute), Value: w.load[v.Name]}}
 	}
 	return w
 }

@@ -265,6 +265,18 @@ func TestHosts(t *testing.T) {
 			y.drained("one", time.Minute)
 			y.intent(cluster.Intent{Change: cluster.Change{Verb: cluster.DrainHost, Subject: "host/i-001", Host: "host/i-001"}})
 		}, "group/one", HostsSuffice, nil},
+		{"drained a moment ago, and the read is older: it is leaving all the same", func(y *yard) {
+			y.drained("one", 80*time.Second).Status = cluster.HostActive
+			y.idle("one", "b", time.Hour)
+		}, "group/one", RemovalBudget, nil},
+		{"the DRAINING never came to be: forgotten", func(y *yard) {
+			y.drained("one", 90*time.Second).Status = cluster.HostActive
+			y.idle("one", "b", time.Hour)
+		}, "host/i-002", HostEmpty, []string{"drain i-002"}},
+		{"taken back, and an older read shows it DRAINING: not terminated", func(y *yard) {
+			y.drained("one", time.Minute)
+			y.intent(cluster.Intent{Change: cluster.Change{Verb: cluster.ActivateHost, Subject: "host/i-001", Host: "host/i-001"}})
+		}, "group/one", HostsSuffice, nil},
 		{"a person drained it: not touched", func(y *yard) { y.drained("one", 0); y.remember("i-001", cluster.HostMemory{}) }, "group/one", HostsSuffice, nil},
 		{"nor taken back", func(y *yard) { y.drained("one", 0); y.remember("i-001", cluster.HostMemory{}); y.owe(1) },
 			"group/one", TasksUnplaced, []string{"launch one b 12"}},

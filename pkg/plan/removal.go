@@ -48,6 +48,10 @@ func (r *round) survey(f *fleet, launched int) *departures {
 			r.finish(f, l, h, next)
 		case !h.AgentConnected:
 			r.tell(tellPhase, Decision{Subject: cluster.HostSubject(h.ID), From: 1, To: 1, Reason: AgentDisconnected})
+		case r.state.Now.Sub(m.DrainedAt) < staleReads:
+			next.DrainedAt = m.DrainedAt // a read from before; or it failed, and is tried again later
+			l.going++
+			l.standing--
 		case h.Empty():
 			r.consider(f, l, h, next)
 		}
