@@ -226,7 +226,7 @@ func TestBoundsHoldAtEachInstant(t *testing.T) {
 	for desired := range int32(5) {
 		for _, low := range []int32{0, 50, 75, 100} {
 			for _, high := range []int32{100, 125, 150, 200} {
-				for _, how := range []string{"deploy", "drain", "scale in and deploy"} {
+				for _, how := range []string{"deploy", "drain", "scale in and deploy", "scale in while starting"} {
 					n++
 					walkBounds(t, desired, low, high, how)
 				}
@@ -246,27 +246,45 @@ func walkBounds(t *testing.T, desired, low, high int32, how string) {
 		in.DeploymentConfiguration = &types.DeploymentConfiguration{MinimumHealthyPercent: &low, MaximumPercent: &high}
 	})
 	b.pass(5 * time.Minute)
-	watchBounds(b, s, fmt.Sprintf("%d tasks, %d/%d, %s", desired, low, high, how))
+	if how == "scale in while starting" {
+		b.scale("web", 2*desired)
+		b.pass(12 * time.Second)
+	}
+	watchBounds(b, s, int(low), int(high), fmt.Sprintf("%d tasks, %d/%d, %s", desired, low, high, how))
 	switch how {
 	case "deploy":
 		b.update("web", func(in *ecs.UpdateServiceInput) { in.TaskDefinition = aws.String("web:2") })
 	case "drain":
 		b.drain(b.host(0))
+	case "scale in while starting":
+		b.scale("web", desired)
 	default:
 		b.update("web", func(in *ecs.UpdateServiceInput) {
 			in.TaskDefinition, in.DesiredCount = aws.String("web:2"), aws.Int32(desired/2)
 		})
 	}
 	b.pass(30 * time.Minute)
-	blocked := s.floor() >= s.desired && s.ceiling() <= s.desired && s.desired > 0
+	floor, ceiling := boundsOf(s.desired, int(low), int(high))
+	blocked := floor >= s.desired && ceiling <= s.desired && s.desired > 0
 	done := len(s.deployments) == 1 && len(b.f.census(s).fresh) == s.desired && len(b.f.census(s).stale) == 0
 	if !done && !blocked {
 		t.Errorf("%d tasks, %d/%d, %s: no end: %d deployments, %+v", desired, low, high, how, len(s.deployments), b.f.census(s))
 	}
 }
 
+// boundsOf searches the least and the most tasks within the percentages.
+func boundsOf(desired, low, high int) (floor, ceiling int) {
+	for 100*floor < desired*low {
+		floor++
+	}
+	for 100*(ceiling+1) <= desired*high {
+		ceiling++
+	}
+	return floor, ceiling
+}
+
 // watchBounds looks at each change. For a draining host ECS counts RUNNING.
-func watchBounds(b *ecsBench, s *ecsService, what string) {
+func watchBounds(b *ecsBench, s *ecsService, low, high int, what string) {
 	count := func() (wellOff, total int) {
 		c := b.f.census(s)
 		wellOff = c.healthy
@@ -278,11 +296,12 @@ func watchBounds(b *ecsBench, s *ecsService, what string) {
 	well, total := count()
 	b.c.World().OnChange(func() {
 		w, n := count()
-		if w < well && w < s.floor() {
-			b.t.Errorf("%s: %d healthy, floor %d", what, w, s.floor())
+		floor, ceiling := boundsOf(s.desired, low, high)
+		if w < well && w < floor {
+			b.t.Errorf("%s: %d healthy, floor %d", what, w, floor)
 		}
-		if n > total && n > s.ceiling() {
-			b.t.Errorf("%s: %d tasks, ceiling %d", what, n, s.ceiling())
+		if n > total && n > ceiling {
+			b.t.Errorf("%s: %d tasks, ceiling %d", what, n, ceiling)
 		}
 		well, total = w, n
 	})
