@@ -193,7 +193,6 @@ func (f *fleet) hostDies(h *ecsHost) {
 // STOPPED, the container instance is deregistered.
 func (f *fleet) hostGone(h *ecsHost) {
 	f.hostDies(h)
-	h.status = statusInactive
 	for _, t := range slices.Clone(h.tasks) {
 		if t.desired != statusStopped {
 			f.unwant(t)
@@ -201,6 +200,7 @@ func (f *fleet) hostGone(h *ecsHost) {
 		}
 		f.endTask(t)
 	}
+	h.status = statusInactive
 	f.hostChanged(h)
 	f.after(describable, func() {
 		h.cluster.hosts = without(h.cluster.hosts, h)

@@ -355,7 +355,7 @@ func (f *fleet) settle(s *ecsService) {
 		return d != s.deployments[0] && !slices.ContainsFunc(s.tasks, func(t *ecsTask) bool { return t.deployment == d })
 	})
 	n := f.census(s)
-	if len(s.deployments) > 1 || len(n.stale) > 0 || len(n.fresh) != s.desired || n.healthy != s.desired {
+	if len(s.deployments) > 1 || len(n.stale) > 0 || n.stopping > 0 || len(n.fresh) != s.desired || n.healthy != s.desired {
 		s.steadySince = time.Time{}
 		return
 	}

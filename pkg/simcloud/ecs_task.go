@@ -266,7 +266,7 @@ func (f *fleet) endTask(t *ecsTask) {
 		t.service.tasks = without(t.service.tasks, t)
 	}
 	f.taskChanged(t)
-	if h.status != statusInactive {
+	if !h.dead {
 		f.hostChanged(h)
 	}
 	f.loadChanged(t.service)

@@ -40,6 +40,7 @@ type fleet struct {
 	waits          []Wait
 	onChange       []func()
 	heard          func(detailType string, detail any) // each event, if wanted
+	published      func(namespace, name string, from time.Time, period time.Duration, value float64)
 	tasksMade      int
 }
 

@@ -181,6 +181,14 @@ func (f *fleet) step(l *load) {
 	l.rate = math.Max(0, l.spec.Rate(f.now))
 }
 
+// publish records a metric's value.
+func (f *fleet) publish(namespace, name string, dimensions map[string]string, from time.Time, period time.Duration, value float64) {
+	if f.published != nil {
+		f.published(namespace, name, from, period, value)
+	}
+	f.Cloud.publish(namespace, name, dimensions, from, period, value)
+}
+
 // publishUse publishes the mean of the samples since the last point, if there
 // were any: a service without tasks has no point, not a point of zero.
 func (f *fleet) publishUse(l *load, period time.Duration) {
