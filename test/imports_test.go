@@ -100,6 +100,18 @@ func TestImports(t *testing.T) {
 	}
 }
 
+func TestArchitectureNamesEveryPackage(t *testing.T) {
+	page, err := os.ReadFile("../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range table() {
+		if !bytes.Contains(page, []byte("`"+name+"`")) {
+			t.Errorf("docs/architecture.md does not name %s", name)
+		}
+	}
+}
+
 // list asks go for every package, as Linux, Windows and macOS see it.
 func list(t *testing.T) []listed {
 	t.Helper()
