@@ -24,10 +24,11 @@ type Options struct {
 }
 
 // Run runs a scenario and says what came of it. An error means that the run
-// itself failed; broken promises and missed expectations are in the result.
-func Run(s Scenario, o Options) (Result, error) {
+// itself failed, or that ctx ended; broken promises and missed expectations are
+// in the result.
+func Run(ctx context.Context, s Scenario, o Options) (Result, error) {
 	monitors := newMonitors(s.Policy)
-	w, err := build(s, simcloud.Options{
+	w, err := build(ctx, s, simcloud.Options{
 		Start: s.Start, Seed: o.Seed, Driver: o.Driver, Account: account, Region: region, Trace: o.Trace, Watch: monitors.watch,
 	}, o.Logs)
 	if err != nil {
@@ -38,6 +39,10 @@ func Run(s Scenario, o Options) (Result, error) {
 	w.happen()
 	r := Result{Scenario: s.Name, Seed: o.Seed, Hours: s.Length.Hours(), Violations: []Violation{}}
 	w.cloud.Every(s.Start, time.Minute, func() bool {
+		if ctx.Err() != nil {
+			w.cloud.Stop()
+			return false
+		}
 		sample := w.sample()
 		r.Samples = append(r.Samples, sample)
 		if o.Progress != nil {
@@ -48,8 +53,11 @@ func Run(s Scenario, o Options) (Result, error) {
 	if err := w.cloud.Run(s.Start.Add(s.Length.Duration)); err != nil {
 		return Result{}, fmt.Errorf("run %s with seed %d: %w", s.Name, o.Seed, err)
 	}
+	if ctx.Err() != nil {
+		return Result{}, fmt.Errorf("run %s: %w", s.Name, context.Cause(ctx))
+	}
 	monitors.end(&r)
-	if err := w.collect(&r); err != nil {
+	if err := w.collect(ctx, &r); err != nil {
 		return Result{}, fmt.Errorf("collect %s: %w", s.Name, err)
 	}
 	r.Expectations = s.judge(r)
@@ -87,7 +95,7 @@ func (w *world) sample() Sample {
 }
 
 // collect reads the figures of the whole run.
-func (w *world) collect(r *Result) error {
+func (w *world) collect(ctx context.Context, r *Result) error {
 	for _, s := range w.cloud.World().Services(false) {
 		r.Requests += s.Load.Requests
 		r.UnservedPercent += s.Load.Unserved
@@ -107,7 +115,7 @@ func (w *world) collect(r *Result) error {
 	r.APICalls = w.cloud.Calls()
 	r.Rounds = w.cloud.Lambda().Stats("reconcile").Invocations
 	r.TraceHash = w.cloud.TraceHash()
-	history, err := w.history()
+	history, err := w.history(ctx)
 	r.History = history
 	return err
 }
@@ -136,9 +144,9 @@ func (w *world) waits() (p50, p95 float64) {
 }
 
 // history reads what the functions recorded, through the store that wrote it.
-func (w *world) history() ([]Record, error) {
+func (w *world) history(ctx context.Context) ([]Record, error) {
 	s := store.Store{DB: w.cloud.DynamoDB(), Table: table}
-	entries, err := s.History(context.Background(), reconcile.Key(w.Policy.Cluster)) // an operator's read, from outside of virtual time
+	entries, err := s.History(ctx, reconcile.Key(w.Policy.Cluster)) // an operator's read, from outside of virtual time
 	if err != nil {
 		return nil, err
 	}

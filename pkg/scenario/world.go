@@ -45,11 +45,10 @@ type world struct {
 }
 
 // build makes the world of a scenario: what an operator has, then what the
-// controller's deployment adds.
-func build(s Scenario, o simcloud.Options, logs io.Writer) (*world, error) {
+// controller's deployment adds. Its calls come from outside of virtual time.
+func build(ctx context.Context, s Scenario, o simcloud.Options, logs io.Writer) (*world, error) {
 	w := &world{Scenario: s, cloud: simcloud.New(o), seed: o.Seed, urls: map[string]string{}}
 	w.log = w.logger(logs)
-	ctx := context.Background() // the operator's own calls, from outside of virtual time
 	for _, make := range []func(context.Context) error{w.cluster, w.queues, w.table, w.functions, w.rules, w.alarms} {
 		if err := make(ctx); err != nil {
 			w.cloud.Close()

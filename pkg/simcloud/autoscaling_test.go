@@ -10,7 +10,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	astypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
-	"github.com/aws/smithy-go"
 )
 
 // launch calls LaunchInstances and gives ids or the error's code.
@@ -28,14 +27,6 @@ func (b *ecsBench) launch(token, zone string, n int32) string {
 		return *out.Errors[0].ErrorCode + " in " + *out.Errors[0].AvailabilityZone
 	}
 	return strings.Join(out.Instances[0].InstanceIds, " ")
-}
-
-func codeOf(err error) string {
-	var api smithy.APIError
-	if errors.As(err, &api) {
-		return api.ErrorCode()
-	}
-	return fmt.Sprint(err)
 }
 
 func (b *ecsBench) desired() (desired, live int) {

@@ -53,6 +53,9 @@ func New(o Options) *Cloud {
 // Run lets virtual time pass until end. It fails when an invocation hangs.
 func (c *Cloud) Run(end time.Time) error { return c.run(end) }
 
+// Stop lets Run return before its end, after the event that calls it.
+func (c *Cloud) Stop() { c.stopped = true }
+
 // Close ends every invocation under way.
 func (c *Cloud) Close() { c.close() }
 

@@ -17,7 +17,7 @@ const (
 )
 
 // agentPorts are the TCP ports that the agent reserves at registration.
-var agentPorts = [...]int{22, 2375, 2376, 51678, 51679}
+func agentPorts() []int { return []int{22, 2375, 2376, 51678, 51679} }
 
 // ecsHost is a container instance.
 type ecsHost struct {
@@ -67,7 +67,7 @@ func (h *ecsHost) has(required []ecsAttribute) bool {
 
 // takes says whether a static port is taken.
 func (h *ecsHost) takes(p ecsPort) bool {
-	reserved := p.protocol == types.TransportProtocolTcp && slices.Contains(agentPorts[:], p.number)
+	reserved := p.protocol == types.TransportProtocolTcp && slices.Contains(agentPorts(), p.number)
 	return reserved || h.static[p] || h.dynamic[p]
 }
 
