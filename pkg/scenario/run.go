@@ -111,36 +111,22 @@ func (w *world) collect(ctx context.Context, r *Result) error {
 	for _, s := range r.Samples {
 		r.MaxHosts = max(r.MaxHosts, s.Hosts)
 	}
-	r.WaitP50, r.WaitP95 = w.waits()
 	r.APICalls = w.cloud.Calls()
 	r.Rounds = w.cloud.Lambda().Stats("reconcile").Invocations
 	r.TraceHash = w.cloud.TraceHash()
 	history, err := w.history(ctx)
+	if err != nil {
+		return err
+	}
 	r.History = history
-	return err
+	waits := w.waits(history)
+	r.WaitP50, r.WaitP95 = percentile(waits, 0.5), percentile(waits, 0.95)
+	return nil
 }
 
 func (w *world) group(name string) Group {
 	n := slices.IndexFunc(w.Groups, func(g Group) bool { return g.Name == name })
 	return w.Groups[n]
-}
-
-// waits are the median and the 95th percentile of the seconds from a task's
-// being wanted to its RUNNING; one that waits still has waited until now. Those
-// wanted when the world began are left out: nobody scaled for them.
-func (w *world) waits() (p50, p95 float64) {
-	var all []float64
-	for _, x := range w.cloud.World().Waits() {
-		if x.Wanted.Equal(w.Start) {
-			continue
-		}
-		until := x.Running
-		if until.IsZero() {
-			until = w.cloud.Now()
-		}
-		all = append(all, until.Sub(x.Wanted).Seconds())
-	}
-	return percentile(all, 0.5), percentile(all, 0.95)
 }
 
 // history reads what the functions recorded, through the store that wrote it.
