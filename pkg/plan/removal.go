@@ -11,7 +11,7 @@ import (
 
 // mostTried is how many empty hosts of a group are asked in one round whether
 // they are needed: each asks for a placement of its own.
-const mostTried = 5
+const mostTried = 3
 
 // departures are what a survey found of a group's hosts that go or may go.
 type departures struct {
