@@ -290,7 +290,8 @@ func TestHosts(t *testing.T) {
 		{"drained, and the minimum was raised", func(y *yard) { y.drained("one", time.Minute); y.p.Hosts[0].Min = 1 },
 			"host/i-001", HostsAtMinimum, []string{"activate i-001"}},
 		{"a task came in between: not terminated", func(y *yard) { y.drained("one", time.Minute).Running = 1 }, "group/one", HostsSuffice, nil},
-		{"a DRAINING host that is not empty in time is told", func(y *yard) { y.drained("one", 10*time.Minute).Running = 1 }, "host/i-001", DrainStuck, nil},
+		{"a DRAINING host that is not empty in time comes back", func(y *yard) { y.drained("one", 10*time.Minute).Running = 1 },
+			"host/i-001", DrainStuck, []string{"activate i-001"}},
 		{"an instance that terminates is not terminated again", func(y *yard) {
 			y.drained("one", time.Minute)
 			y.group("one").Instances[0].Lifecycle, y.group("one").Desired = cluster.LifecycleTerminating, 0
