@@ -212,10 +212,15 @@ func checkMetricQuery(q types.MetricDataQuery) error {
 	if m.Unit != "" || !knownStat(aws.ToString(m.Stat)) {
 		return notSimulated("the unit %q or the statistic %q in the query %s", m.Unit, aws.ToString(m.Stat), *q.Id)
 	}
-	if p := aws.ToInt32(m.Period); !slices.Contains([]int32{1, 5, 10, 20, 30}, p) && (p <= 0 || p%60 != 0) {
+	if p := aws.ToInt32(m.Period); !knownPeriod(p, 1, 5, 10, 20, 30) {
 		return apiError("ValidationError", "the period %d of the query %s is not 1, 5, 10, 20, 30 or a multiple of 60", p, *q.Id)
 	}
 	return nil
+}
+
+// knownPeriod: whole minutes, or one of the short ones; seconds.
+func knownPeriod(p int32, short ...int32) bool {
+	return slices.Contains(short, p) || p > 0 && p%60 == 0
 }
 
 // result aggregates one query. The start is rounded down to the minute, or to
