@@ -111,7 +111,7 @@ func (f *fleet) register(i *asInstance) {
 	i.host = h
 	h.cluster.hosts = append(h.cluster.hosts, h)
 	h.cluster.hostByID[h.id] = h
-	f.remember(HostRegistered, i.id)
+	f.remember("HostRegistered", i.id)
 	f.hostChanged(h)
 	f.nextFlap(h)
 	if f.behaviour.PlaceOnRegistration {
@@ -140,7 +140,7 @@ func (f *fleet) nextFlap(h *ecsHost) {
 func (f *fleet) disconnect(h *ecsHost, for_ time.Duration) {
 	h.outages++
 	if h.outages == 1 {
-		f.remember(AgentLost, h.instance.id)
+		f.remember("AgentLost", h.instance.id)
 		h.connected = false
 		f.hostChanged(h)
 	}
@@ -154,7 +154,7 @@ func (f *fleet) disconnect(h *ecsHost, for_ time.Duration) {
 
 func (f *fleet) reconnect(h *ecsHost) {
 	h.connected = true
-	f.remember(AgentBack, h.instance.id)
+	f.remember("AgentBack", h.instance.id)
 	f.hostChanged(h)
 	due := h.unreported
 	h.unreported = nil

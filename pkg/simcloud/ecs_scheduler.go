@@ -326,7 +326,7 @@ func (f *fleet) startFailed(t *ecsTask) {
 	if s == nil || t.deployment != s.deployments[0] {
 		return
 	}
-	f.remember(TaskCrashed, t.arn)
+	f.remember("TaskCrashed", t.arn)
 	t.deployment.failed++
 	s.failures++
 	b := f.behaviour

@@ -229,7 +229,7 @@ func (f *fleet) crash(t *ecsTask) {
 	if !t.serving() {
 		return
 	}
-	f.remember(TaskCrashed, t.arn)
+	f.remember("TaskCrashed", t.arn)
 	t.ended = f.now
 	t.exit = new(int32)
 	*t.exit = 1

@@ -39,7 +39,16 @@ func TestLoadArithmetic(t *testing.T) {
 			b.must(b.c.AddLoad(LoadSpec{
 				Cluster: "c", Service: "web", Rate: func(time.Time) float64 { return tt.rate }, CPUPerRequest: 2.56, MemoryBase: 100, MemoryPerRequest: 1,
 			}))
+			points := 0
+			b.f.published = func(p metricPoint) {
+				if p.name == "CPUUtilization" {
+					points++
+				}
+			}
 			b.pass(10 * time.Minute)
+			if want := map[bool]int{true: 10}[tt.points]; points != want {
+				t.Errorf("%d points, want %d", points, want)
+			}
 			cpu, memory, ok := s.load.utilisation()
 			if !near(cpu, tt.cpu) || !near(memory, tt.memory) || ok != tt.points {
 				t.Errorf("CPU %v, memory %v, %t", cpu, memory, ok)
@@ -85,9 +94,9 @@ func TestPointsAreMeansOfAMinuteOrOf20Seconds(t *testing.T) {
 	for _, high := range []bool{false, true} {
 		b := newECSBench(t, 1)
 		var points, counts []string
-		b.f.published = func(namespace, name string, from time.Time, period time.Duration, value float64) {
-			point := fmt.Sprintf("%s+%s=%.4g", from.Format("04:05"), period, value)
-			switch name {
+		b.f.published = func(p metricPoint) {
+			point := fmt.Sprintf("%s+%s=%.4g", p.from.Format("04:05"), p.period, p.value)
+			switch p.name {
 			case "CPUUtilization":
 				points = append(points, point)
 			case "RequestCount":

@@ -46,7 +46,7 @@ func TestChangesTellWhatTheWorldDid(t *testing.T) {
 	b.must(w.SetDesiredByHand("c", "web", 1))
 	b.must(w.ChangeMax("g", 2))
 	b.must(w.KillHost(b.host(1).instance.id))
-	var kinds []ChangeKind
+	var kinds []string
 	for _, c := range w.Changes(from, b.c.now) {
 		kinds = append(kinds, c.Kind)
 	}
