@@ -446,10 +446,10 @@ func private(f file) []string {
 		return nil
 	}
 	var wrong []string
-	n := 0
+	n, patterns := 0, places()
 	for line := range strings.Lines(string(f.text)) {
 		n++
-		for _, p := range places() {
+		for _, p := range patterns {
 			if m := p.FindString(line); m != "" {
 				wrong = append(wrong, fmt.Sprintf("%s:%d: %q is not for the repository to name", f.name, n, strings.TrimSpace(m)))
 			}
