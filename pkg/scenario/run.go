@@ -21,6 +21,8 @@ type Options struct {
 	Logs     io.Writer                       // what the functions log; nil: nowhere
 	Progress func(Sample)                    // each sample as it is taken, one a virtual minute
 	Trace    func(at time.Time, line string) // each line of the trace
+
+	sabotage sabotage // what a test does to the functions' ports
 }
 
 // Run runs a scenario and says what came of it. An error means that the run
@@ -29,8 +31,8 @@ type Options struct {
 func Run(ctx context.Context, s Scenario, o Options) (Result, error) {
 	monitors := newMonitors(s.Policy)
 	w, err := build(ctx, s, simcloud.Options{
-		Start: s.Start, Seed: o.Seed, Driver: o.Driver, Account: account, Region: region, Trace: o.Trace, Watch: monitors.watch,
-	}, o.Logs)
+		Start: s.Start, Seed: o.Seed, Driver: o.Driver, Account: account, Region: region, Trace: o.Trace, Watch: monitors.watch, Failed: monitors.failed,
+	}, o.Logs, o.sabotage)
 	if err != nil {
 		return Result{}, err
 	}

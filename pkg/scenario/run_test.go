@@ -113,7 +113,7 @@ func TestARunEndsWithItsContext(t *testing.T) {
 // worldOf builds a scenario's world, for tests that do something to it.
 func worldOf(t *testing.T, s Scenario, logs *strings.Builder) *world {
 	t.Helper()
-	w, err := build(t.Context(), s, simcloud.Options{Start: s.Start, Seed: 1, Account: account, Region: region}, logs)
+	w, err := build(t.Context(), s, simcloud.Options{Start: s.Start, Seed: 1, Account: account, Region: region}, logs, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ type Options struct {
 	Region  string                          // default eu-west-1
 	Trace   func(at time.Time, line string) // each line of the trace, if wanted
 	Watch   func(Call)                      // each changing call, at the instant before it takes effect: for monitors
+	Failed  func(Call, error)               // each call of an invocation that failed, changing or not, at that instant: for monitors
 }
 
 // Cloud is one account in one region.

@@ -229,7 +229,7 @@ func TestScaleInMirrorsPlacement(t *testing.T) {
 	}
 }
 
-func TestQueries(t *testing.T) {
+func TestPlacementQueries(t *testing.T) {
 	b := newECSBench(t, 1)
 	b.hosts("g", 1, func(g *GroupSpec) {
 		g.Zones, g.Attributes = []string{"eu-west-1b"}, map[string]string{"rack": "7", "spot": "", "name": "web-1"}

@@ -176,14 +176,14 @@ func (f *fleet) step(l *load) {
 	}
 	if f.now.Equal(f.now.Truncate(time.Minute)) {
 		dimensions := map[string]string{"ServiceName": l.service.name}
-		f.publishPoint(metricPoint{"Web", "RequestCount", dimensions, f.now.Add(-time.Minute), time.Minute, l.minute.Requests})
+		f.publishPoint(loadPoint{"Web", "RequestCount", dimensions, f.now.Add(-time.Minute), time.Minute, l.minute.Requests})
 		l.minute = Figures{}
 	}
 	l.rate = math.Max(0, l.spec.Rate(f.now))
 }
 
-// metricPoint is one value of a metric.
-type metricPoint struct {
+// loadPoint is one value of a metric.
+type loadPoint struct {
 	namespace, name string
 	dimensions      map[string]string
 	from            time.Time
@@ -191,7 +191,7 @@ type metricPoint struct {
 	value           float64
 }
 
-func (f *fleet) publishPoint(p metricPoint) {
+func (f *fleet) publishPoint(p loadPoint) {
 	if f.published != nil {
 		f.published(p)
 	}
@@ -207,7 +207,7 @@ func (f *fleet) publishUse(l *load, period time.Duration) {
 	}{{"CPUUtilization", l.cpu}, {"MemoryUtilization", l.memory}} {
 		if m.of.n > 0 {
 			dimensions := map[string]string{"ClusterName": l.service.cluster.name, "ServiceName": l.service.name}
-			f.publishPoint(metricPoint{"AWS/ECS", m.name, dimensions, l.from, period, m.of.sum / float64(m.of.n)})
+			f.publishPoint(loadPoint{"AWS/ECS", m.name, dimensions, l.from, period, m.of.sum / float64(m.of.n)})
 		}
 	}
 	l.cpu, l.memory, l.from = mean{}, mean{}, f.now.Truncate(period)

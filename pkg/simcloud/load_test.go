@@ -40,7 +40,7 @@ func TestLoadArithmetic(t *testing.T) {
 				Cluster: "c", Service: "web", Rate: func(time.Time) float64 { return tt.rate }, CPUPerRequest: 2.56, MemoryBase: 100, MemoryPerRequest: 1,
 			}))
 			points := 0
-			b.f.published = func(p metricPoint) {
+			b.f.published = func(p loadPoint) {
 				if p.name == "CPUUtilization" {
 					points++
 				}
@@ -94,7 +94,7 @@ func TestPointsAreMeansOfAMinuteOrOf20Seconds(t *testing.T) {
 	for _, high := range []bool{false, true} {
 		b := newECSBench(t, 1)
 		var points, counts []string
-		b.f.published = func(p metricPoint) {
+		b.f.published = func(p loadPoint) {
 			point := fmt.Sprintf("%s+%s=%.4g", p.from.Format("04:05"), p.period, p.value)
 			switch p.name {
 			case "CPUUtilization":
