@@ -69,6 +69,7 @@ type Sample struct {
 	Hosts    int             // registered, DRAINING ones included
 	Starting int             // launched, not yet registered
 	Draining int
+	Each     []HostSample      // what Options.Progress is given; a result keeps none
 	Reserved cluster.Resources // by tasks
 	Offered  cluster.Resources // by hosts
 }

@@ -48,6 +48,7 @@ func Run(ctx context.Context, s Scenario, o Options) (Result, error) {
 		sample := w.sample()
 		r.Samples = append(r.Samples, sample)
 		if o.Progress != nil {
+			sample.Each = w.hosts()
 			o.Progress(sample)
 		}
 		return true

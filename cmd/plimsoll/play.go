@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/plimsoll-ecs/plimsoll/pkg/scenario"
+	"github.com/plimsoll-ecs/plimsoll/pkg/simcloud"
+)
+
+// scenario is the built-in one of that name, or that of the file.
+func (o *outside) scenario(name string) (scenario.Scenario, error) {
+	for _, known := range scenario.Builtins() {
+		if known == name {
+			return scenario.Builtin(name)
+		}
+	}
+	raw, err := o.file("scenario, built in or a file, called", name)
+	if err != nil {
+		return scenario.Scenario{}, err
+	}
+	s, err := scenario.Read(name, raw)
+	return s, invalid("scenario", name, err)
+}
+
+// play runs a scenario and shows each sample as it is taken. All printing is on
+// the caller's goroutine. When ctx ends, play returns at once; the run under way
+// then stops waiting for anybody and comes to its own end.
+func play(ctx context.Context, s scenario.Scenario, opts scenario.Options, show func(scenario.Sample)) (scenario.Result, error) {
+	type end struct {
+		result scenario.Result
+		err    error
+	}
+	samples, ended := make(chan scenario.Sample), make(chan end, 1)
+	if opts.Driver == nil {
+		opts.Driver = simcloud.Jump{}
+	}
+	opts.Driver = unless{ctx, opts.Driver}
+	opts.Progress = func(x scenario.Sample) {
+		select {
+		case samples <- x:
+		case <-ctx.Done():
+		}
+	}
+	go func() {
+		r, err := scenario.Run(s, opts)
+		ended <- end{r, err}
+	}()
+	for {
+		select {
+		case <-ctx.Done():
+			return scenario.Result{}, failed(exitInterrupted, "interrupted")
+		case x := <-samples:
+			show(x)
+		case e := <-ended:
+			if e.err != nil {
+				return e.result, fmt.Errorf("simulate: %w", e.err)
+			}
+			return e.result, nil
+		}
+	}
+}
+
+// unless paces a run unless it was interrupted.
+type unless struct {
+	ctx    context.Context //nolint:containedctx // a driver's method has no context
+	driver simcloud.Driver
+}
+
+// Until is the Driver's.
+func (u unless) Until(t time.Time) {
+	if u.ctx.Err() == nil {
+		u.driver.Until(t)
+	}
+}
+
+// verdict is the failure of a run that missed an expectation or broke a promise.
+// The report has said which.
+func verdict(r scenario.Result) error {
+	if r.Failed() {
+		return &failure{code: exitMissed}
+	}
+	return nil
+}
