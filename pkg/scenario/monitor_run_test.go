@@ -58,7 +58,7 @@ func TestThePromisesHoldInABusyWorld(t *testing.T) {
 	for seed := range uint64(5) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
-			r, err := Run(busy(3*time.Hour), Options{Seed: seed})
+			r, err := Run(t.Context(), busy(3*time.Hour), Options{Seed: seed})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -193,7 +193,7 @@ func (m *monitors) worldMoved(i *invocation, states []state, last int, at time.T
 // harmed says whether the world did something of itself that can make a change
 // wrong. Launches and registrations cannot, and follow from calls of ours.
 func (m *monitors) harmed(from, to time.Time) bool {
-	harm := []simcloud.ChangeKind{simcloud.TaskCrashed, simcloud.AgentLost, simcloud.HostKilled, simcloud.ByHand}
+	harm := []string{"TaskCrashed", "AgentLost", "HostKilled", "ByHand"}
 	return slices.ContainsFunc(m.world.cloud.World().Changes(from, to), func(c simcloud.Change) bool { return slices.Contains(harm, c.Kind) })
 }
 
