@@ -164,6 +164,21 @@ func TestAKilledHostIsNoticedLaterAndReplaced(t *testing.T) {
 	b.want("replaced", fmt.Sprint(live, b.healthyIn(s)), "2 4")
 }
 
+func TestAnInstanceEndsOnce(t *testing.T) {
+	b := newECSBench(t, 1)
+	b.hosts("g", 2, nil)
+	host := b.host(0)
+	b.f.disconnect(host, 10*time.Second)
+	b.must(b.c.World().KillHost(host.instance.id))
+	b.must(b.terminate(host.instance.id, true))
+	b.pass(15 * time.Second)
+	b.want("a dead host's agent does not come back", host.connected, false)
+	b.pass(10 * time.Minute)
+	b.want("terminate events", b.countKind("EC2 Instance Terminate Successful"), 1)
+	v := b.c.World().Groups()[0]
+	b.want("desired, instances", fmt.Sprint(v.Desired, len(v.Instances)), "1 1")
+}
+
 func TestProtectionPoliciesAndBounds(t *testing.T) {
 	b := newECSBench(t, 1)
 	b.hosts("g", 3, nil)

@@ -137,14 +137,14 @@ func (f *fleet) nextFlap(h *ecsHost) {
 }
 
 // disconnect takes the agent's connection away for some time.
-func (f *fleet) disconnect(h *ecsHost, for_ time.Duration) {
+func (f *fleet) disconnect(h *ecsHost, d time.Duration) {
 	h.outages++
 	if h.outages == 1 {
 		f.remember("AgentLost", h.instance.id)
 		h.connected = false
 		f.hostChanged(h)
 	}
-	f.after(for_, func() {
+	f.after(d, func() {
 		h.outages--
 		if h.outages == 0 && !h.dead && h.status != statusInactive {
 			f.reconnect(h)

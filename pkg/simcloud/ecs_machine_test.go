@@ -157,8 +157,15 @@ func (m *machine) wrong() string {
 	if onHosts != onServices+standalone {
 		return fmt.Sprintf("%d tasks on hosts, %d of services, %d standalone", onHosts, onServices, standalone)
 	}
-	if g := m.b.f.group("g"); g.desired < g.minimum || g.desired > g.maximum {
+	return wrongGroup(m.b.f.group("g"))
+}
+
+func wrongGroup(g *asGroup) string {
+	if g.desired < g.minimum || g.desired > g.maximum {
 		return fmt.Sprintf("desired %d outside %d-%d", g.desired, g.minimum, g.maximum)
+	}
+	if len(g.instances)+len(g.gone) != g.launched {
+		return fmt.Sprintf("%d instances and %d gone, %d launched", len(g.instances), len(g.gone), g.launched)
 	}
 	return ""
 }
@@ -193,6 +200,8 @@ func wrongHost(h *ecsHost) string {
 		return fmt.Sprintf("%d ports in use, %d booked", len(ports), len(h.static)+len(h.dynamic))
 	case counted != toRun:
 		return fmt.Sprintf("%d tasks are to run, %d booked", toRun, counted)
+	case h.connected != (h.outages == 0 && !h.dead):
+		return fmt.Sprintf("connected %t with %d outages, dead %t", h.connected, h.outages, h.dead)
 	case h.status == statusInactive && len(h.tasks) > 0:
 		return "tasks on an INACTIVE host"
 	}

@@ -65,6 +65,9 @@ func TestPlacementIsNotChance(t *testing.T) {
 			in.PlacementConstraints = []types.PlacementConstraint{{Type: types.PlacementConstraintTypeDistinctInstance}}
 			in.PlacementStrategy = []types.PlacementStrategy{strategy("binpack", "cpu")}
 		}, 5, []int{1, 1, 1}},
+		{"distinctInstance looks at its own group only", func(b *ecsBench) { b.hosts("g", 3, nil); b.standalone(2, 1) }, func(in *ecs.CreateServiceInput) {
+			in.PlacementConstraints = []types.PlacementConstraint{{Type: types.PlacementConstraintTypeDistinctInstance}}
+		}, 3, []int{1, 1, 1}},
 		{"memberOf keeps to the hosts of its expression", func(b *ecsBench) {
 			b.hosts("g", 3, nil)
 			b.hosts("gpu", 1, func(g *GroupSpec) { g.Attributes = map[string]string{"kind": "gpu"} })
@@ -107,6 +110,20 @@ func (b *ecsBench) standalone(count, host int) {
 		b.t.Fatalf("%d of %d standalone tasks", len(out.Tasks), count)
 	}
 	b.pass(2 * time.Minute)
+}
+
+// TestDistinctInstanceIgnoresATaskToldToStop is ECS's documented exception.
+func TestDistinctInstanceIgnoresATaskToldToStop(t *testing.T) {
+	b := newECSBench(t, 1)
+	b.hosts("g", 1, nil)
+	b.define("web", 1, 1, nil)
+	s := b.create("web", 1, func(in *ecs.CreateServiceInput) {
+		in.PlacementConstraints = []types.PlacementConstraint{{Type: types.PlacementConstraintTypeDistinctInstance}}
+	})
+	b.pass(time.Minute)
+	b.stop(s.tasks[0])
+	b.pass(time.Second)
+	b.want("the old one stopping, the new one there", len(s.tasks), 2)
 }
 
 func TestRandomPlacementIsChance(t *testing.T) {

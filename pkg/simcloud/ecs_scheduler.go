@@ -347,6 +347,7 @@ func (f *fleet) deploy(s *ecsService, d *ecsDefinition) {
 	s.deployments = append([]*ecsDeployment{n}, s.deployments...)
 	s.failures, s.heldUntil, s.steadySince = 0, time.Time{}, time.Time{}
 	f.deploymentChanged(s, n, "SERVICE_DEPLOYMENT_IN_PROGRESS", "in progress.")
+	f.changed()
 }
 
 // settle closes a deployment that is complete and tells of a steady state.
