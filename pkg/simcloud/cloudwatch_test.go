@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -45,6 +46,7 @@ func TestStatisticsOfWhatWasPublished(t *testing.T) {
 	for i, v := range []float64{1, 2, 6, 5} {
 		c.publish("N", "m", nil, epoch.Add(time.Duration(i/3)*time.Minute), time.Minute, v)
 	}
+	c.publish("N", "m", nil, epoch, time.Minute, math.NaN()) // no value
 	c.publish("N", "m", map[string]string{"a": "b"}, epoch, time.Minute, 100)
 	pass(t, c, time.Hour)
 	const ascending = types.ScanByTimestampAscending
@@ -129,6 +131,9 @@ func TestCustomMetrics(t *testing.T) {
 	must(t, put(types.MetricDatum{Value: aws.Float64(3), Timestamp: aws.Time(epoch.Add(70 * time.Second))}))
 	must(t, put(types.MetricDatum{Value: aws.Float64(1), Timestamp: aws.Time(epoch.Add(10 * time.Second))}))
 	must(t, put(types.MetricDatum{StatisticValues: &types.StatisticSet{Sum: aws.Float64(8), SampleCount: aws.Float64(4), Minimum: aws.Float64(1), Maximum: aws.Float64(5)}}))
+	if put(types.MetricDatum{Value: aws.Float64(math.Inf(1))}) == nil {
+		t.Error("infinity was taken")
+	}
 	if code := codeOf(put(types.MetricDatum{})); code != "InvalidParameterCombination" && code != "InvalidParameterCombinationException" {
 		t.Errorf("no value: %s", code)
 	}

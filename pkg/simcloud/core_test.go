@@ -10,6 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/smithy-go"
 )
@@ -143,5 +145,42 @@ func TestAnAlarmReachesAFunction(t *testing.T) {
 	}
 	if other, _, _ := run(2); other == hash {
 		t.Error("two seeds gave one trace")
+	}
+}
+
+// BenchmarkEvents is 20,000 events through a rule, a queue and a function that
+// writes an item for each.
+func BenchmarkEvents(b *testing.B) {
+	for b.Loop() {
+		c := New(Options{Start: epoch})
+		d := c.DynamoDB()
+		check := func(_ any, err error) {
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+		check(c.SQS().CreateQueue(b.Context(), &sqs.CreateQueueInput{QueueName: aws.String("q")}))
+		check(d.CreateTable(b.Context(), &dynamodb.CreateTableInput{
+			TableName: aws.String("tab"), BillingMode: types.BillingModePayPerRequest,
+			KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash}},
+			AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("pk"), AttributeType: "S"}},
+		}))
+		check(nil, c.EventBridge().PutRule(Rule{Name: "r", EventPattern: `{"source":["aws.ecs"],"detail":{"lastStatus":["RUNNING"]}}`}))
+		check(nil, c.EventBridge().PutTargets("r", Target{ID: "q", ARN: c.arn("sqs", "q")}))
+		check(nil, c.Lambda().Register("f", func(ctx context.Context, raw []byte) ([]byte, error) {
+			_, err := d.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+				TableName: aws.String("tab"), Key: avs(anyMap{"pk": "p"}), UpdateExpression: aws.String("ADD n :one"), ExpressionAttributeValues: avs(anyMap{":one": 1}),
+			})
+			return nil, err
+		}, FunctionConfig{}))
+		check(nil, c.Lambda().Map(EventSource{Queue: "q", Function: "f"}))
+		n := 0
+		c.Every(epoch, 200*time.Millisecond, func() bool {
+			n++
+			c.emit("aws.ecs", "ECS Task State Change", []string{"arn"}, map[string]any{"lastStatus": "RUNNING", "n": n, "clusterArn": "arn:aws:ecs:eu-west-1:111122223333:cluster/orders"})
+			return n < 20000
+		})
+		check(nil, c.Run(epoch.Add(2*time.Hour)))
+		c.Close()
 	}
 }

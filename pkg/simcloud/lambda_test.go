@@ -229,6 +229,46 @@ func TestThrottledBatchesAgeInTheQueue(t *testing.T) {
 	}
 }
 
+// TestThrottledPollersComeBack: somebody else uses the function up for a while.
+func TestThrottledPollersComeBack(t *testing.T) {
+	c := newWorld(t, 1)
+	q := makeQueue(t, c, "q", map[string]string{"VisibilityTimeout": "600"})
+	s := mapped(t, c, "q", &seen{takes: 5 * time.Second}, FunctionConfig{Timeout: 10 * time.Second, MaxConcurrency: 1}, EventSource{BatchSize: 1})
+	must(t, c.Lambda().Invoke("f", []byte("{}")))
+	pass(t, c, time.Second)
+	for range 20 {
+		sendTo(t, c, q, "x", "", "")
+	}
+	pass(t, c, time.Minute)
+	if len(s.batches) < 3 || len(s.batches) > 13 {
+		t.Errorf("%d batches within a minute", len(s.batches))
+	}
+}
+
+func TestEachConcurrentInvocationHasAnEnvironment(t *testing.T) {
+	c := newWorld(t, 1)
+	must(t, c.Lambda().Register("f", func(ctx context.Context, _ []byte) ([]byte, error) { procOf(ctx).sleep(time.Second); return nil, nil }, FunctionConfig{}))
+	for _, n := range []int{1, 3, 2, 4} {
+		for range n {
+			must(t, c.Lambda().Invoke("f", nil))
+		}
+		pass(t, c, 10*time.Second)
+	}
+	if s := c.Lambda().Stats("f"); s.ColdStarts != 4 || s.Invocations != 10 || s.MostAtOnce != 4 || s.Duration != 10*time.Second {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestAKilledEnvironmentIsGone(t *testing.T) {
+	c := newWorld(t, 1)
+	must(t, c.Lambda().Register("f", func(ctx context.Context, _ []byte) ([]byte, error) { procOf(ctx).sleep(time.Minute); return nil, nil }, FunctionConfig{}))
+	must(t, c.Lambda().Invoke("f", nil))
+	pass(t, c, time.Hour)
+	if s := c.Lambda().Stats("f"); s.ColdStarts != 3 || s.Errors != 3 {
+		t.Errorf("three time-outs: %+v", s)
+	}
+}
+
 func TestColdStarts(t *testing.T) {
 	c := newWorld(t, 1)
 	q := makeQueue(t, c, "q", nil)

@@ -3,6 +3,7 @@ package simcloud
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -175,6 +176,9 @@ func TestAGroupWaitsForWhatIsInFlight(t *testing.T) {
 		t.Errorf("a1 is still in flight, received %q", got)
 	}
 	pass(t, c, 90*time.Second)
+	if q.remove(first[0], 1) {
+		t.Error("a receipt deleted a message that was visible again")
+	}
 	if got := bodies(q.receive(10)); got != "a1 b1 a3 b2" {
 		t.Errorf("after the visibility timeout received %q", got)
 	}
@@ -282,20 +286,11 @@ func checkFIFOBatch(r *rapid.T, q *queue, got []*message, flying *[]*message) {
 			if earlier && !inBatch[n] {
 				r.Fatalf("%d of %s was received before %d", m.n, m.group, n)
 			}
-			if other.group == m.group && other.inFlight && !contains(got, other) {
+			if other.group == m.group && other.inFlight && !slices.Contains(got, other) {
 				r.Fatalf("%s has two batches in flight", m.group)
 			}
 		}
 		inBatch[m.n] = true
 	}
 	*flying = append(*flying, got...)
-}
-
-func contains(all []*message, m *message) bool {
-	for _, other := range all {
-		if other == m {
-			return true
-		}
-	}
-	return false
 }
