@@ -6,9 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/plimsoll-ecs/plimsoll/pkg/cluster"
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
-	"pgregory.net/rapid"
 )
 
 // staleWorld shows the planner what was true up to a minute ago. Calls check

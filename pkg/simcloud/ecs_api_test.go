@@ -120,8 +120,10 @@ func TestWhatIsNotSimulatedIsAnError(t *testing.T) {
 			return err
 		},
 		"circuit breaker": func() error {
-			_, err := e.CreateService(b.ctx, &ecs.CreateServiceInput{Cluster: c, ServiceName: web, TaskDefinition: web, AvailabilityZoneRebalancing: "DISABLED",
-				DeploymentConfiguration: &types.DeploymentConfiguration{DeploymentCircuitBreaker: &types.DeploymentCircuitBreaker{Enable: true}}})
+			_, err := e.CreateService(b.ctx, &ecs.CreateServiceInput{
+				Cluster: c, ServiceName: web, TaskDefinition: web, AvailabilityZoneRebalancing: "DISABLED",
+				DeploymentConfiguration: &types.DeploymentConfiguration{DeploymentCircuitBreaker: &types.DeploymentCircuitBreaker{Enable: true}},
+			})
 			return err
 		},
 		"awsvpc": func() error {

@@ -184,8 +184,10 @@ func newHostDetail(h *ecsHost, now time.Time) hostDetail {
 
 func resourceDetails(cpu, memory int, tcp, udp []string) []resourceDetail {
 	return []resourceDetail{
-		{Name: "CPU", Type: "INTEGER", IntegerValue: &cpu}, {Name: "MEMORY", Type: "INTEGER", IntegerValue: &memory},
-		{Name: "PORTS", Type: "STRINGSET", StringSetValue: tcp}, {Name: "PORTS_UDP", Type: "STRINGSET", StringSetValue: udp},
+		{Name: "CPU", Type: "INTEGER", IntegerValue: &cpu},
+		{Name: "MEMORY", Type: "INTEGER", IntegerValue: &memory},
+		{Name: "PORTS", Type: "STRINGSET", StringSetValue: tcp},
+		{Name: "PORTS_UDP", Type: "STRINGSET", StringSetValue: udp},
 	}
 }
 

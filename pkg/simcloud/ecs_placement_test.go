@@ -301,8 +301,10 @@ func TestPlacementQueries(t *testing.T) {
 func TestBadExpressionsAreRefusedAtCreation(t *testing.T) {
 	b := newECSBench(t, 1)
 	b.define("web", 1, 1, nil)
-	for _, expression := range []string{"", "attribute:x", "attribute:x ==", "attribute:x = 1", "shoe == 1", "attribute:x in 1", "attribute:x in [1", "attribute:x in [,]",
-		"(attribute:x exists", "attribute:x exists)", "attribute:x exists and", "attribute:x =~ [", "attribute:x > much", "not", "attribute:x exists attribute:y exists"} {
+	for _, expression := range []string{
+		"", "attribute:x", "attribute:x ==", "attribute:x = 1", "shoe == 1", "attribute:x in 1", "attribute:x in [1", "attribute:x in [,]",
+		"(attribute:x exists", "attribute:x exists)", "attribute:x exists and", "attribute:x =~ [", "attribute:x > much", "not", "attribute:x exists attribute:y exists",
+	} {
 		_, err := b.c.ECS().CreateService(b.ctx, &ecs.CreateServiceInput{
 			Cluster: aws.String("c"), ServiceName: aws.String("web"), TaskDefinition: aws.String("web"), AvailabilityZoneRebalancing: "DISABLED",
 			PlacementConstraints: []types.PlacementConstraint{memberOf(expression)},

@@ -25,14 +25,22 @@ func TestATasksLife(t *testing.T) {
 		reason string
 	}{
 		{"it runs", func(*ecsBench, *ecsTask) {}, 0, "PENDING/RUNNING RUNNING/RUNNING", "", ""},
-		{"stopped while running: told first, then ending, then gone", func(b *ecsBench, t *ecsTask) { b.stop(t) }, 2 * time.Minute,
-			"PENDING/RUNNING RUNNING/RUNNING RUNNING/STOPPED STOPPING/STOPPED STOPPED/STOPPED", types.TaskStopCodeUserInitiated, "enough"},
-		{"stopped while pending", func(b *ecsBench, t *ecsTask) { b.stop(t) }, time.Millisecond,
-			"PENDING/RUNNING PENDING/STOPPED STOPPED/STOPPED", types.TaskStopCodeUserInitiated, "enough"},
-		{"it crashes", func(b *ecsBench, t *ecsTask) { b.must(b.c.World().CrashTask("c", t.arn)) }, 2 * time.Minute,
-			"PENDING/RUNNING RUNNING/RUNNING RUNNING/STOPPED STOPPED/STOPPED", types.TaskStopCodeEssentialContainerExited, "Essential container in task exited"},
-		{"its host is lost", func(b *ecsBench, t *ecsTask) { b.must(b.c.World().KillHost(t.host.instance.id)) }, 2 * time.Minute,
-			"PENDING/RUNNING RUNNING/RUNNING STOPPED/STOPPED", "", "Host EC2 (instance "},
+		{
+			"stopped while running: told first, then ending, then gone", func(b *ecsBench, t *ecsTask) { b.stop(t) }, 2 * time.Minute,
+			"PENDING/RUNNING RUNNING/RUNNING RUNNING/STOPPED STOPPING/STOPPED STOPPED/STOPPED", types.TaskStopCodeUserInitiated, "enough",
+		},
+		{
+			"stopped while pending", func(b *ecsBench, t *ecsTask) { b.stop(t) }, time.Millisecond,
+			"PENDING/RUNNING PENDING/STOPPED STOPPED/STOPPED", types.TaskStopCodeUserInitiated, "enough",
+		},
+		{
+			"it crashes", func(b *ecsBench, t *ecsTask) { b.must(b.c.World().CrashTask("c", t.arn)) }, 2 * time.Minute,
+			"PENDING/RUNNING RUNNING/RUNNING RUNNING/STOPPED STOPPED/STOPPED", types.TaskStopCodeEssentialContainerExited, "Essential container in task exited",
+		},
+		{
+			"its host is lost", func(b *ecsBench, t *ecsTask) { b.must(b.c.World().KillHost(t.host.instance.id)) }, 2 * time.Minute,
+			"PENDING/RUNNING RUNNING/RUNNING STOPPED/STOPPED", "", "Host EC2 (instance ",
+		},
 		{"it cannot start", func(b *ecsBench, _ *ecsTask) {
 			b.c.World().BehaveTasks("web:1", TaskBehaviour{CannotStart: true})
 		}, 0, "PENDING/RUNNING STOPPED/STOPPED", types.TaskStopCodeTaskFailedToStart, "CannotPull"},
@@ -193,11 +201,15 @@ func TestEventsHaveTheDocumentedLayout(t *testing.T) {
 	task := b.run("web")
 	b.pass(time.Minute)
 	want := map[string][]string{
-		"task": {"attachments", "attributes", "availabilityZone", "clusterArn", "connectivity", "connectivityAt", "containerInstanceArn", "containers", "cpu", "createdAt",
+		"task": {
+			"attachments", "attributes", "availabilityZone", "clusterArn", "connectivity", "connectivityAt", "containerInstanceArn", "containers", "cpu", "createdAt",
 			"desiredStatus", "enableExecuteCommand", "group", "lastStatus", "launchType", "memory", "overrides", "pullStartedAt", "pullStoppedAt", "startedAt",
-			"taskArn", "taskDefinitionArn", "updatedAt", "version"},
-		"host": {"agentConnected", "attributes", "clusterArn", "containerInstanceArn", "ec2InstanceId", "registeredAt", "registeredResources", "remainingResources",
-			"status", "updatedAt", "version", "versionInfo"},
+			"taskArn", "taskDefinitionArn", "updatedAt", "version",
+		},
+		"host": {
+			"agentConnected", "attributes", "clusterArn", "containerInstanceArn", "ec2InstanceId", "registeredAt", "registeredResources", "remainingResources",
+			"status", "updatedAt", "version", "versionInfo",
+		},
 	}
 	for name, detail := range map[string]any{"task": newTaskDetail(task), "host": newHostDetail(task.host, b.c.now)} {
 		raw, err := json.Marshal(detail)

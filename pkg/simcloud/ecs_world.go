@@ -40,7 +40,7 @@ type fleet struct {
 	waits          []Wait
 	onChange       []func()
 	heard          func(detailType string, detail any) // each event, if wanted
-	published      func(loadPoint)                   // each value of a metric, if wanted
+	published      func(loadPoint)                     // each value of a metric, if wanted
 	tasksMade      int
 }
 

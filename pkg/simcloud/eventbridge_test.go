@@ -81,9 +81,14 @@ func TestRulesAndTargetsThatAreRefused(t *testing.T) {
 	bare := makeQueue(t, c, "bare.fifo", map[string]string{"FifoQueue": "true"})
 	must(t, b.PutRule(Rule{Name: "r", EventPattern: `{"source":["a"]}`}))
 	for _, r := range []Rule{
-		{Name: "x"}, {Name: "x", EventPattern: `{"source":["a"]}`, ScheduleExpression: "rate(1 minute)"},
-		{Name: "x", ScheduleExpression: "rate(1 minutes)"}, {Name: "x", ScheduleExpression: "rate(2 minute)"}, {Name: "x", ScheduleExpression: "rate(0 minutes)"},
-		{Name: "x", ScheduleExpression: "rate(1 minute"}, {Name: "x", ScheduleExpression: "rate(1 week)"}, {Name: "x", ScheduleExpression: "cron(0 * * * ? *)"},
+		{Name: "x"},
+		{Name: "x", EventPattern: `{"source":["a"]}`, ScheduleExpression: "rate(1 minute)"},
+		{Name: "x", ScheduleExpression: "rate(1 minutes)"},
+		{Name: "x", ScheduleExpression: "rate(2 minute)"},
+		{Name: "x", ScheduleExpression: "rate(0 minutes)"},
+		{Name: "x", ScheduleExpression: "rate(1 minute"},
+		{Name: "x", ScheduleExpression: "rate(1 week)"},
+		{Name: "x", ScheduleExpression: "cron(0 * * * ? *)"},
 	} {
 		if err := b.PutRule(r); err == nil {
 			t.Errorf("accepted %+v", r)
