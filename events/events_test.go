@@ -31,31 +31,51 @@ func TestSubjectsThatNoSampleHas(t *testing.T) {
 		kind Kind
 		want Subject
 	}{
-		{"a task of a group of the operator's own belongs to no service", task(`,"group":"batch"`), Look,
-			Subject{Cluster: "prod", ARNs: []string{ecsPrefix + "task/prod/4f5a"}}},
-		{"a task without a group belongs to no service", task(``), Look,
-			Subject{Cluster: "prod", ARNs: []string{ecsPrefix + "task/prod/4f5a"}}},
-		{"null is absence", task(`,"group":null,"containerInstanceArn":null`), Look,
-			Subject{Cluster: "prod", ARNs: []string{ecsPrefix + "task/prod/4f5a"}}},
-		{"members of another case are other members", task(`,"Group":"service:api","ClusterArn":7`), Look,
-			Subject{Cluster: "prod", ARNs: []string{ecsPrefix + "task/prod/4f5a"}}},
-		{"a task ARN of the old form has no cluster", wrap("aws.ecs", "ECS Task State Change", "",
-			"{"+clusterARN+`,"taskArn":"`+ecsPrefix+`task/4f5a","group":"service:api"}`), Look,
-			Subject{Cluster: "prod", Service: "api", ARNs: []string{ecsPrefix + "task/4f5a"}}},
-		{"a service ARN of the old form names no cluster", wrap("aws.ecs", "ECS Deployment State Change", `"`+ecsPrefix+`service/api"`, "{}"), Look,
-			Subject{Service: "api", ARNs: []string{ecsPrefix + "service/api"}}},
-		{"an action names cluster and service though the ARN is of the old form",
+		{
+			"a task of a group of the operator's own belongs to no service", task(`,"group":"batch"`), Look,
+			Subject{Cluster: "prod", ARNs: []string{ecsPrefix + "task/prod/4f5a"}},
+		},
+		{
+			"a task without a group belongs to no service", task(``), Look,
+			Subject{Cluster: "prod", ARNs: []string{ecsPrefix + "task/prod/4f5a"}},
+		},
+		{
+			"null is absence", task(`,"group":null,"containerInstanceArn":null`), Look,
+			Subject{Cluster: "prod", ARNs: []string{ecsPrefix + "task/prod/4f5a"}},
+		},
+		{
+			"members of another case are other members", task(`,"Group":"service:api","ClusterArn":7`), Look,
+			Subject{Cluster: "prod", ARNs: []string{ecsPrefix + "task/prod/4f5a"}},
+		},
+		{
+			"a task ARN of the old form has no cluster", wrap("aws.ecs", "ECS Task State Change", "",
+				"{"+clusterARN+`,"taskArn":"`+ecsPrefix+`task/4f5a","group":"service:api"}`), Look,
+			Subject{Cluster: "prod", Service: "api", ARNs: []string{ecsPrefix + "task/4f5a"}},
+		},
+		{
+			"a service ARN of the old form names no cluster", wrap("aws.ecs", "ECS Deployment State Change", `"`+ecsPrefix+`service/api"`, "{}"), Look,
+			Subject{Service: "api", ARNs: []string{ecsPrefix + "service/api"}},
+		},
+		{
+			"an action names cluster and service though the ARN is of the old form",
 			wrap("aws.ecs", "ECS Service Action", `"`+ecsPrefix+`service/api"`, "{"+clusterARN+"}"), Look,
-			Subject{Cluster: "prod", Service: "api", ARNs: []string{ecsPrefix + "service/api"}}},
-		{"a steady task set may be named by its own ARN",
+			Subject{Cluster: "prod", Service: "api", ARNs: []string{ecsPrefix + "service/api"}},
+		},
+		{
+			"a steady task set may be named by its own ARN",
 			wrap("aws.ecs", "ECS Service Action", `"`+ecsPrefix+`task-set/prod/api/ecs-svc/44177"`, "{"+clusterARN+"}"), Look,
-			Subject{Cluster: "prod", Service: "api"}},
-		{"resources that are no service are passed over",
+			Subject{Cluster: "prod", Service: "api"},
+		},
+		{
+			"resources that are no service are passed over",
 			wrap("aws.ecs", "ECS Deployment State Change", `"x","`+ecsPrefix+`cluster/prod","`+ecsPrefix+`service/prod/api"`, "{}"), Look,
-			Subject{Cluster: "prod", Service: "api", ARNs: []string{ecsPrefix + "service/prod/api"}}},
-		{"an external instance has an id of its own kind", wrap("aws.ecs", "ECS Container Instance State Change", "",
-			"{"+clusterARN+`,"containerInstanceArn":"`+ecsPrefix+`container-instance/prod/9a","ec2InstanceId":"mi-0a1b"}`), Look,
-			Subject{Cluster: "prod", Instance: "mi-0a1b", ARNs: []string{ecsPrefix + "container-instance/prod/9a"}}},
+			Subject{Cluster: "prod", Service: "api", ARNs: []string{ecsPrefix + "service/prod/api"}},
+		},
+		{
+			"an external instance has an id of its own kind", wrap("aws.ecs", "ECS Container Instance State Change", "",
+				"{"+clusterARN+`,"containerInstanceArn":"`+ecsPrefix+`container-instance/prod/9a","ec2InstanceId":"mi-0a1b"}`), Look,
+			Subject{Cluster: "prod", Instance: "mi-0a1b", ARNs: []string{ecsPrefix + "container-instance/prod/9a"}},
+		},
 		{"another call of the API concerns nobody", wrap("aws.ecs", "AWS API Call via CloudTrail", "", `{"eventName":"UpdateService"}`), Unknown, Subject{}},
 		{"a refused registration concerns nobody", wrap("aws.ecs", "AWS API Call via CloudTrail", "",
 			`{"eventName":"RegisterTaskDefinition","errorCode":"ClientException","requestParameters":{"family":"api"}}`), Unknown, Subject{}},

@@ -88,9 +88,14 @@ func TestEverySampleDecodesToWhatItNames(t *testing.T) {
 func golden(name string, e Event) string {
 	parts := []string{strings.TrimSuffix(name, ".json"), e.Time.Format(time.RFC3339Nano), string(e.Kind)}
 	for _, f := range []struct{ name, value string }{
-		{"cluster", e.Subject.Cluster}, {"service", e.Subject.Service}, {"group", e.Subject.Group},
-		{"instance", e.Subject.Instance}, {"alarm", e.Subject.Alarm}, {"family", e.Subject.Family},
-		{"parameter", e.Subject.Parameter}, {"key", e.Key},
+		{"cluster", e.Subject.Cluster},
+		{"service", e.Subject.Service},
+		{"group", e.Subject.Group},
+		{"instance", e.Subject.Instance},
+		{"alarm", e.Subject.Alarm},
+		{"family", e.Subject.Family},
+		{"parameter", e.Subject.Parameter},
+		{"key", e.Key},
 	} {
 		if f.value != "" {
 			parts = append(parts, f.name+"="+f.value)

@@ -44,7 +44,7 @@ func play(ctx context.Context, s scenario.Scenario, opts scenario.Options, show 
 		}
 	}
 	go func() {
-		r, err := scenario.Run(s, opts)
+		r, err := scenario.Run(ctx, s, opts)
 		ended <- end{r, err}
 	}()
 	for {

@@ -202,13 +202,23 @@ const (
 // Stopping says whether the task was told to stop.
 func (t Task) Stopping() bool { return t.Wanted == TaskStopped }
 
-// Healthy says whether the task counts as healthy: it runs, was not told to
-// stop, and its container health check, where the revision has one, passed.
-func (t Task) Healthy(r Revision) bool {
-	if t.Last != TaskRunning || t.Stopping() {
+// SettledAfter is how long a task without a container health check must have
+// been RUNNING to count as healthy, as ECS counts it in a deployment (API
+// reference, DeploymentConfiguration).
+const SettledAfter = 40 * time.Second
+
+// Healthy says whether the task counts as healthy at a time: it runs, was not
+// told to stop, and its container health check passed or, where the revision has
+// none, it has settled.
+func (t Task) Healthy(r Revision, now time.Time) bool {
+	switch {
+	case t.Last != TaskRunning || t.Stopping() || t.Health == "UNHEALTHY":
 		return false
+	case t.Health == "HEALTHY":
+		return true
+	default:
+		return !r.Checked && now.Sub(t.StartedAt) >= SettledAfter
 	}
-	return t.Health == "HEALTHY" || t.Health != "UNHEALTHY" && !r.Checked
 }
 
 // Metric names one CloudWatch series that a service is scaled on.

@@ -49,7 +49,7 @@ func large(b testing.TB, hosts, tasks, services, growing int) *world {
 	for i := range w.s.Services {
 		v := &w.s.Services[i]
 		v.Running = each
-		w.s.Metrics[v.Name+"/work"] = cluster.Series{{At: w.s.Now.Add(-time.Minute), Value: w.load[v.Name]}}
+		w.s.Metrics[p.Services[v.Name].Scale[0].Key(v.Name)] = cluster.Series{{At: w.s.Now.Add(-time.Minute), Value: w.load[v.Name]}}
 	}
 	return w
 }
@@ -77,5 +77,26 @@ func BenchmarkPlanFullCluster(b *testing.B) {
 		if p := Cluster(w.s, w.p); len(p.Actions()) == 0 {
 			b.Fatal("nothing to do")
 		}
+	}
+}
+
+// BenchmarkPlanEmptyHosts is the costly case of removals: a tenth of the hosts
+// is empty, and what is wanted fits no host, so that each is asked for.
+func BenchmarkPlanEmptyHosts(b *testing.B) {
+	w := large(b, 5000, 50_000, 40, 40)
+	w.s.Memory.Hosts = map[string]cluster.HostMemory{}
+	for i := range w.s.Hosts {
+		h := &w.s.Hosts[i]
+		if h.Remaining = of(0, 0); i%10 == 0 {
+			h.Remaining, h.Running = h.Registered, 0
+			w.s.Memory.Hosts[h.ID] = cluster.HostMemory{EmptySince: noon()}
+		}
+	}
+	for i := range w.p.Hosts {
+		w.p.Hosts[i].Removal.MaxAtOnce = 500
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		Cluster(w.s, w.p)
 	}
 }

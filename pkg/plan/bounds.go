@@ -34,7 +34,7 @@ func tallies(s cluster.State, away map[string]bool) map[string]tally {
 				c.leaving++
 			}
 		}
-		if r, known := s.Revisions[t.Revision]; t.Healthy(r) && (known || t.Health == "HEALTHY") {
+		if r, known := s.Revisions[t.Revision]; t.Healthy(r, s.Now) && (known || t.Health == "HEALTHY") {
 			c.healthy++
 		}
 		all[t.Service] = c

@@ -164,12 +164,20 @@ type spelling struct{ op, sign, word string }
 // spellings lists the operators, longer signs before those that they begin with.
 func spellings() []spelling {
 	return []spelling{
-		{"==", "==", "equals"}, {"!=", "!=", "not_equals"},
-		{">=", ">=", "greater_than_equal"}, {">", ">", "greater_than"},
-		{"<=", "<=", "less_than_equal"}, {"<", "<", "less_than"},
-		{"exists", "", "exists"}, {"!exists", "", "not_exists"}, {"!exists", "", "!exists"},
-		{"in", "", "in"}, {"!in", "", "not_in"}, {"!in", "", "!in"},
-		{"=~", "=~", "matches"}, {"!~", "!~", "not_matches"},
+		{"==", "==", "equals"},
+		{"!=", "!=", "not_equals"},
+		{">=", ">=", "greater_than_equal"},
+		{">", ">", "greater_than"},
+		{"<=", "<=", "less_than_equal"},
+		{"<", "<", "less_than"},
+		{"exists", "", "exists"},
+		{"!exists", "", "not_exists"},
+		{"!exists", "", "!exists"},
+		{"in", "", "in"},
+		{"!in", "", "not_in"},
+		{"!in", "", "!in"},
+		{"=~", "=~", "matches"},
+		{"!~", "!~", "not_matches"},
 	}
 }
 

@@ -117,17 +117,26 @@ func TestHosts(t *testing.T) {
 	}{
 		{"nothing is owed: nothing is launched", func(y *yard) { y.busy("one", "a") }, "group/one", HostsSuffice, nil},
 		{"what is owed fits on the hosts there are", func(y *yard) { y.small("one", "a"); y.owe(2) }, "group/one", EmptyTooShort, nil},
-		{"one task without a place: one host, in the zone with fewer", func(y *yard) { y.busy("one", "a"); y.owe(1) },
-			"group/one", TasksUnplaced, []string{"launch one b 12"}},
-		{"hosts from zero, with what the policy says of them", func(y *yard) { y.owe(5) },
-			"group/one", TasksUnplaced, []string{"launch one a 02", "launch one b 23"}},
+		{
+			"one task without a place: one host, in the zone with fewer", func(y *yard) { y.busy("one", "a"); y.owe(1) },
+			"group/one", TasksUnplaced,
+			[]string{"launch one b 12"},
+		},
+		{
+			"hosts from zero, with what the policy says of them", func(y *yard) { y.owe(5) },
+			"group/one", TasksUnplaced,
+			[]string{"launch one a 02", "launch one b 23"},
+		},
 		{"hosts from zero, with what was seen of them", func(y *yard) {
 			y.p.Hosts[0].Offers = nil
 			y.s.Memory.Groups = map[string]cluster.GroupMemory{"one": {Offers: of(4096, 8192)}}
 			y.owe(5)
 		}, "group/one", TasksUnplaced, []string{"launch one a 01", "launch one b 12"}},
-		{"nobody knows what a host offers: one, to learn it", func(y *yard) { y.p.Hosts[0].Offers = nil; y.owe(9) },
-			"group/one", HostSizeUnknown, []string{"launch one a 01"}},
+		{
+			"nobody knows what a host offers: one, to learn it", func(y *yard) { y.p.Hosts[0].Offers = nil; y.owe(9) },
+			"group/one", HostSizeUnknown,
+			[]string{"launch one a 01"},
+		},
 		{"the one to learn from is on its way", func(y *yard) {
 			y.p.Hosts[0].Offers = nil
 			y.pendingInstance("one", "a", time.Minute)
@@ -139,28 +148,51 @@ func TestHosts(t *testing.T) {
 			y.owe(1)
 		}, "group/two", TasksUnplaced, []string{"launch two a 01"}},
 		{"a host on its way is enough", func(y *yard) { y.pendingInstance("one", "a", time.Minute); y.owe(2) }, "group/one", HostsOnTheirWay, nil},
-		{"a host on its way is not enough", func(y *yard) { y.pendingInstance("one", "a", time.Minute); y.owe(3) },
-			"group/one", TasksUnplaced, []string{"launch one b 12"}},
-		{"a host that never registers is not waited for", func(y *yard) { y.pendingInstance("one", "a", 15*time.Minute); y.owe(2) },
-			"group/one", TasksUnplaced, []string{"launch one a 12"}},
-		{"what the group itself still has to launch is on its way", func(y *yard) { y.group("one").Desired = 1; y.owe(2) },
-			"group/one", HostsOnTheirWay, nil},
-		{"the group is full: the next one", func(y *yard) { y.p.Hosts[0].Max = 0; y.owe(1) },
-			"group/two", TasksUnplaced, []string{"launch two a 01"}},
-		{"as far as the policy's maximum, the rest in the next group", func(y *yard) { y.p.Hosts[0].Max = 1; y.owe(3) },
-			"group/two", TasksUnplaced, []string{"launch one a 01", "launch two a 01"}},
-		{"the group's own maximum counts too", func(y *yard) { y.group("one").Max = 0; y.owe(1) },
-			"group/two", TasksUnplaced, []string{"launch two a 01"}},
+		{
+			"a host on its way is not enough", func(y *yard) { y.pendingInstance("one", "a", time.Minute); y.owe(3) },
+			"group/one", TasksUnplaced,
+			[]string{"launch one b 12"},
+		},
+		{
+			"a host that never registers is not waited for", func(y *yard) { y.pendingInstance("one", "a", 15*time.Minute); y.owe(2) },
+			"group/one", TasksUnplaced,
+			[]string{"launch one a 12"},
+		},
+		{
+			"what the group itself still has to launch is on its way", func(y *yard) { y.group("one").Desired = 1; y.owe(2) },
+			"group/one", HostsOnTheirWay, nil,
+		},
+		{
+			"the group is full: the next one", func(y *yard) { y.p.Hosts[0].Max = 0; y.owe(1) },
+			"group/two", TasksUnplaced,
+			[]string{"launch two a 01"},
+		},
+		{
+			"as far as the policy's maximum, the rest in the next group", func(y *yard) { y.p.Hosts[0].Max = 1; y.owe(3) },
+			"group/two", TasksUnplaced,
+			[]string{"launch one a 01", "launch two a 01"},
+		},
+		{
+			"the group's own maximum counts too", func(y *yard) { y.group("one").Max = 0; y.owe(1) },
+			"group/two", TasksUnplaced,
+			[]string{"launch two a 01"},
+		},
 		{"all groups are full", func(y *yard) { y.p.Hosts[0].Max, y.p.Hosts[1].Max = 0, 0; y.owe(1) }, "group/one", HostsAtMaximum, nil},
-		{"the zone was refused in this very look: the other zone", func(y *yard) { y.refusedLaunch("one", "a", capacityDetail); y.owe(1) },
-			"group/one", TasksUnplaced, []string{"launch one b 01"}},
+		{
+			"the zone was refused in this very look: the other zone", func(y *yard) { y.refusedLaunch("one", "a", capacityDetail); y.owe(1) },
+			"group/one", TasksUnplaced,
+			[]string{"launch one b 01"},
+		},
 		{"both zones were refused: the next group", func(y *yard) {
 			y.refusedLaunch("one", "a", capacityDetail)
 			y.refusedLaunch("one", "b", capacityDetail)
 			y.owe(1)
 		}, "group/one", NoCapacity, []string{"launch two a 01"}},
-		{"a refusal for another cause closes no zone", func(y *yard) { y.refusedLaunch("one", "a", "Throttling: Rate exceeded"); y.owe(1) },
-			"group/one", TasksUnplaced, []string{"launch one a 01"}},
+		{
+			"a refusal for another cause closes no zone", func(y *yard) { y.refusedLaunch("one", "a", "Throttling: Rate exceeded"); y.owe(1) },
+			"group/one", TasksUnplaced,
+			[]string{"launch one a 01"},
+		},
 		{"a task that only the second group can hold", func(y *yard) {
 			y.p.Hosts[0].Offers.CPU = 512
 			y.owe(1)
@@ -191,15 +223,26 @@ func TestHosts(t *testing.T) {
 			y.s.Memory.Groups = map[string]cluster.GroupMemory{"one": {Offers: of(2048, 4096), Attributes: map[string]string{"x": ""}}}
 			y.owe(1)
 		}, "group/two", TasksUnplaced, []string{"launch two a 01"}},
-		{"below the policy's minimum", func(y *yard) { y.p.Hosts[0].Min = 2 },
-			"group/one", BelowMinHosts, []string{"launch one a 01", "launch one b 12"}},
-		{"what is launched for tasks counts for the minimum", func(y *yard) { y.p.Hosts[0].Min = 1; y.owe(1) },
-			"group/one", TasksUnplaced, []string{"launch one a 01"}},
-		{"another policy steers the group", func(y *yard) { y.group("one").SteeredBy = "cas"; y.idle("one", "a", time.Hour); y.p.Hosts[0].Min = 3 },
-			"group/one", GroupSteered, nil},
+		{
+			"below the policy's minimum", func(y *yard) { y.p.Hosts[0].Min = 2 },
+			"group/one", BelowMinHosts,
+			[]string{"launch one a 01", "launch one b 12"},
+		},
+		{
+			"what is launched for tasks counts for the minimum", func(y *yard) { y.p.Hosts[0].Min = 1; y.owe(1) },
+			"group/one", TasksUnplaced,
+			[]string{"launch one a 01"},
+		},
+		{
+			"another policy steers the group", func(y *yard) { y.group("one").SteeredBy = "cas"; y.idle("one", "a", time.Hour); y.p.Hosts[0].Min = 3 },
+			"group/one", GroupSteered, nil,
+		},
 		{"no such group", func(y *yard) { y.s.Groups = y.s.Groups[1:]; y.owe(1) }, "group/one", GroupMissing, []string{"launch two a 01"}},
-		{"a host whose agent is away is no room", func(y *yard) { y.small("one", "a").AgentConnected = false; y.owe(1) },
-			"host/i-001", AgentDisconnected, []string{"launch one b 12"}},
+		{
+			"a host whose agent is away is no room", func(y *yard) { y.small("one", "a").AgentConnected = false; y.owe(1) },
+			"host/i-001", AgentDisconnected,
+			[]string{"launch one b 12"},
+		},
 		{"an instance that terminates is no room", func(y *yard) {
 			y.small("one", "a")
 			y.group("one").Instances[0].Lifecycle, y.group("one").Desired = cluster.LifecycleTerminating, 0
@@ -265,9 +308,24 @@ func TestHosts(t *testing.T) {
 			y.drained("one", time.Minute)
 			y.intent(cluster.Intent{Change: cluster.Change{Verb: cluster.DrainHost, Subject: "host/i-001", Host: "host/i-001"}})
 		}, "group/one", HostsSuffice, nil},
+		{"drained a moment ago, and the read is older: it is leaving all the same", func(y *yard) {
+			y.drained("one", 80*time.Second).Status = cluster.HostActive
+			y.idle("one", "b", time.Hour)
+		}, "group/one", RemovalBudget, nil},
+		{"the DRAINING never came to be: forgotten", func(y *yard) {
+			y.drained("one", 90*time.Second).Status = cluster.HostActive
+			y.idle("one", "b", time.Hour)
+		}, "host/i-002", HostEmpty, []string{"drain i-002"}},
+		{"taken back, and an older read shows it DRAINING: not terminated", func(y *yard) {
+			y.drained("one", time.Minute)
+			y.intent(cluster.Intent{Change: cluster.Change{Verb: cluster.ActivateHost, Subject: "host/i-001", Host: "host/i-001"}})
+		}, "group/one", HostsSuffice, nil},
 		{"a person drained it: not touched", func(y *yard) { y.drained("one", 0); y.remember("i-001", cluster.HostMemory{}) }, "group/one", HostsSuffice, nil},
-		{"nor taken back", func(y *yard) { y.drained("one", 0); y.remember("i-001", cluster.HostMemory{}); y.owe(1) },
-			"group/one", TasksUnplaced, []string{"launch one b 12"}},
+		{
+			"nor taken back", func(y *yard) { y.drained("one", 0); y.remember("i-001", cluster.HostMemory{}); y.owe(1) },
+			"group/one", TasksUnplaced,
+			[]string{"launch one b 12"},
+		},
 		{"drained, and needed after all", func(y *yard) { y.drained("one", time.Minute); y.owe(1) }, "host/i-001", HostNeeded, []string{"activate i-001"}},
 		{"drained and too small for what is owed", func(y *yard) {
 			h := y.drained("one", time.Minute)
@@ -275,16 +333,25 @@ func TestHosts(t *testing.T) {
 			y.p.Hosts[0].Max = 1
 			y.owe(1)
 		}, "host/i-001", HostDrained, []string{"launch two a 01", "terminate i-001"}},
-		{"drained, and the minimum was raised", func(y *yard) { y.drained("one", time.Minute); y.p.Hosts[0].Min = 1 },
-			"host/i-001", HostsAtMinimum, []string{"activate i-001"}},
+		{
+			"drained, and the minimum was raised", func(y *yard) { y.drained("one", time.Minute); y.p.Hosts[0].Min = 1 },
+			"host/i-001", HostsAtMinimum,
+			[]string{"activate i-001"},
+		},
 		{"a task came in between: not terminated", func(y *yard) { y.drained("one", time.Minute).Running = 1 }, "group/one", HostsSuffice, nil},
-		{"a DRAINING host that is not empty in time is told", func(y *yard) { y.drained("one", 10*time.Minute).Running = 1 }, "host/i-001", DrainStuck, nil},
+		{
+			"a DRAINING host that is not empty in time comes back", func(y *yard) { y.drained("one", 10*time.Minute).Running = 1 },
+			"host/i-001", DrainStuck,
+			[]string{"activate i-001"},
+		},
 		{"an instance that terminates is not terminated again", func(y *yard) {
 			y.drained("one", time.Minute)
 			y.group("one").Instances[0].Lifecycle, y.group("one").Desired = cluster.LifecycleTerminating, 0
 		}, "group/one", HostsSuffice, nil},
-		{"protected since: not terminated", func(y *yard) { y.drained("one", time.Minute); y.group("one").Instances[0].Protected = true },
-			"host/i-001", HostProtected, nil},
+		{
+			"protected since: not terminated", func(y *yard) { y.drained("one", time.Minute); y.group("one").Instances[0].Protected = true },
+			"host/i-001", HostProtected, nil,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/plimsoll-ecs/plimsoll/pkg/cluster"
 )
@@ -14,12 +15,17 @@ const supposedPrefix = "intent:"
 // supposedID says whether an instance is one that an intent stands for.
 func supposedID(id string) bool { return strings.HasPrefix(id, supposedPrefix) }
 
+// staleReads is how long after a change a read may still be older than it.
+// One read that shows a change does not end this: the next may come from
+// another replica.
+const staleReads = 90 * time.Second
+
 // Overlay lets open intents stand in for reads that may be older than they
 // are (design of a round, rule 5), and returns the state that a plan may rest
 // on and the intents whose outcome changed. An intent is over when the cloud
-// shows it, or a later change, or when cluster.IntentOverlay has passed. One
-// whose subject the state lacks stays open: an absence proves nothing. The
-// given state is not changed.
+// shows it and reads cannot be older any more, when it shows something else,
+// or when cluster.IntentOverlay has passed. One whose subject the state lacks
+// stays open: an absence proves nothing. The given state is not changed.
 func Overlay(s cluster.State) (cluster.State, []cluster.Intent) {
 	o := &overlay{raw: s, state: s, laid: map[cluster.Subject]bool{}}
 	o.state.Services = slices.Clone(s.Services)
@@ -29,13 +35,21 @@ func Overlay(s cluster.State) (cluster.State, []cluster.Intent) {
 	for i := range o.state.Groups {
 		o.state.Groups[i].Instances = slices.Clone(s.Groups[i].Instances)
 	}
+	counts := o.counts()
 	var changed []cluster.Intent
 	for i := range o.state.Intents {
 		in := &o.state.Intents[i]
 		if !in.Open() {
 			continue
 		}
-		if out := o.lay(*in); out != in.Outcome {
+		out, counted := counts[i]
+		if !counted {
+			out = o.lay(*in)
+		}
+		if out == in.Outcome && o.age(*in) >= cluster.IntentOverlay {
+			out = cluster.OutcomeExpired
+		}
+		if out != in.Outcome {
 			in.Outcome = out
 			changed = append(changed, *in)
 		}
@@ -43,56 +57,73 @@ func Overlay(s cluster.State) (cluster.State, []cluster.Intent) {
 	return o.state, changed
 }
 
-// overlay is the work of one Overlay. Intents of one subject build on each
-// other, oldest first: once one is laid, what the cloud shows is known to be
-// old, and no later one counts as shown by it.
+// overlay is the work of one Overlay.
 type overlay struct {
 	raw   cluster.State
 	state cluster.State
-	laid  map[cluster.Subject]bool
+	laid  map[cluster.Subject]bool // the cloud shows the host as it was before
 }
+
+func (o *overlay) age(in cluster.Intent) time.Duration { return o.raw.Now.Sub(in.At) }
+
+// settled says whether reads cannot be older than the intent any more.
+func (o *overlay) settled(in cluster.Intent) bool { return o.age(in) >= staleReads }
 
 // lay applies one open intent where the cloud does not show it, and returns
 // its outcome.
 func (o *overlay) lay(in cluster.Intent) cluster.Outcome {
-	old := o.state.Now.Sub(in.At) >= cluster.IntentOverlay
-	var out cluster.Outcome
+	old := o.age(in) >= cluster.IntentOverlay
 	switch in.Verb {
-	case cluster.SetDesiredCount:
-		out = o.count(in, old)
 	case cluster.LaunchHosts, cluster.SetDesiredCapacity:
-		out = o.launch(in, old)
+		return o.launch(in, old)
 	case cluster.DrainHost:
-		out = o.status(in, old, cluster.HostDraining)
+		return o.status(in, old, cluster.HostDraining)
 	case cluster.ActivateHost:
-		out = o.status(in, old, cluster.HostActive)
+		return o.status(in, old, cluster.HostActive)
 	case cluster.TerminateHost:
-		out = o.terminate(in, old)
-	default:
-		out = in.Outcome
+		return o.terminate(in, old)
 	}
-	if out == in.Outcome && old {
-		return cluster.OutcomeExpired
+	return in.Outcome
+}
+
+// counts lays the open intents of desired counts, the ones of a service
+// together, and returns their outcomes by index.
+func (o *overlay) counts() map[int]cluster.Outcome {
+	chains := map[string][]int{}
+	for i, in := range o.state.Intents {
+		if in.Verb == cluster.SetDesiredCount && in.Open() {
+			chains[in.Subject.Name()] = append(chains[in.Subject.Name()], i)
+		}
+	}
+	out := map[int]cluster.Outcome{}
+	for i := range o.state.Services {
+		o.chain(&o.state.Services[i], chains[o.state.Services[i].Name], out)
 	}
 	return out
 }
 
-func (o *overlay) count(in cluster.Intent, old bool) cluster.Outcome {
-	name := in.Subject.Name()
-	i := slices.IndexFunc(o.raw.Services, func(s cluster.Service) bool { return s.Name == name })
-	if i < 0 {
-		return in.Outcome
+// chain lays one service's intents, oldest first. What the cloud shows may be
+// any link of the chain; anything else is somebody's later change.
+func (o *overlay) chain(v *cluster.Service, chain []int, out map[int]cluster.Outcome) {
+	shown, known, raw := -1, false, v.Desired
+	for k, i := range chain {
+		in := o.state.Intents[i]
+		known = known || raw == in.From || raw == in.To
+		if raw == in.To && o.settled(in) {
+			shown = k
+		}
 	}
-	shown, now := o.raw.Services[i].Desired, &o.state.Services[i].Desired
-	switch {
-	case shown == in.To && !o.laid[in.Subject]:
-		return cluster.OutcomeShown
-	case *now != in.From && *now != in.To:
-		return cluster.OutcomeSuperseded
-	case !old:
-		*now, o.laid[in.Subject] = in.To, true
+	for k, i := range chain {
+		in := o.state.Intents[i]
+		switch {
+		case k == shown:
+			out[i] = cluster.OutcomeShown
+		case k < shown || !known:
+			out[i] = cluster.OutcomeSuperseded
+		case o.age(in) < cluster.IntentOverlay:
+			v.Desired = in.To
+		}
 	}
-	return in.Outcome
 }
 
 func (o *overlay) status(in cluster.Intent, old bool, to cluster.HostStatus) cluster.Outcome {
@@ -100,7 +131,8 @@ func (o *overlay) status(in cluster.Intent, old bool, to cluster.HostStatus) clu
 	if i < 0 {
 		return in.Outcome
 	}
-	if o.raw.Hosts[i].Status == to && !o.laid[in.Subject] {
+	taken := to == cluster.HostActive && !o.settled(in) // an older read must not take a host for one to terminate
+	if o.raw.Hosts[i].Status == to && !o.laid[in.Subject] && !taken {
 		return cluster.OutcomeShown
 	}
 	if !old {
@@ -115,10 +147,10 @@ func (o *overlay) launch(in cluster.Intent, old bool) cluster.Outcome {
 		return in.Outcome
 	}
 	unseen := o.unseen(in, i)
-	if len(unseen) == 0 && o.launchShown(in, i) {
+	switch {
+	case len(unseen) == 0 && o.launchShown(in, i) && o.settled(in):
 		return cluster.OutcomeShown
-	}
-	if old {
+	case old:
 		return in.Outcome
 	}
 	g := &o.state.Groups[i]
@@ -160,15 +192,17 @@ func (o *overlay) terminate(in cluster.Intent, old bool) cluster.Outcome {
 	}
 	g := &o.state.Groups[i]
 	k := slices.IndexFunc(g.Instances, func(n cluster.Instance) bool { return n.ID == in.Subject.Name() })
+	raw := slices.IndexFunc(o.raw.Groups[i].Instances, func(n cluster.Instance) bool {
+		return n.ID == in.Subject.Name() && !strings.HasPrefix(n.Lifecycle, cluster.LifecycleTerminating)
+	})
 	switch {
+	case raw < 0 && o.settled(in):
+		return cluster.OutcomeShown
 	case k < 0:
-		return cluster.OutcomeShown
-	case strings.HasPrefix(g.Instances[k].Lifecycle, cluster.LifecycleTerminating) && !o.laid[in.Subject]:
-		return cluster.OutcomeShown
+		return in.Outcome
 	case !old && g.Instances[k].Lifecycle == cluster.LifecycleInService:
 		g.Instances[k].Lifecycle = cluster.LifecycleTerminating
 		g.Desired--
-		o.laid[in.Subject] = true
 	}
 	return in.Outcome
 }

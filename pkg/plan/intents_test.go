@@ -7,8 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/plimsoll-ecs/plimsoll/pkg/cluster"
 	"pgregory.net/rapid"
+
+	"github.com/plimsoll-ecs/plimsoll/pkg/cluster"
 )
 
 // shownState is a cloud that shows: service web wants 4, group one has the
@@ -46,6 +47,9 @@ func TestOverlay(t *testing.T) {
 	const quiet = "web 4, one 2 of 2, i-1 ACTIVE InService"
 	type intents []cluster.Intent
 	open := func(c cluster.Change, ids ...string) cluster.Intent {
+		return cluster.Intent{ID: "x", Change: c, At: noon().Add(-2 * time.Minute), Instances: ids}
+	}
+	young := func(c cluster.Change, ids ...string) cluster.Intent {
 		return cluster.Intent{ID: "x", Change: c, At: noon().Add(-time.Minute), Instances: ids}
 	}
 	old := func(c cluster.Change) cluster.Intent {
@@ -75,11 +79,41 @@ func TestOverlay(t *testing.T) {
 		{"a skipped one neither", intents{ended(counts(4, 8), cluster.OutcomeSkipped)}, nil, quiet, nil},
 		{"an applied one is", intents{ended(counts(4, 8), cluster.OutcomeApplied)}, nil, "web 8, one 2 of 2, i-1 ACTIVE InService", nil},
 		{"two counts after each other", intents{open(counts(4, 8)), open(counts(8, 12))}, nil, "web 12, one 2 of 2, i-1 ACTIVE InService", nil},
-		{"of two counts the first is shown", intents{open(counts(2, 4)), open(counts(4, 8))}, nil,
-			"web 8, one 2 of 2, i-1 ACTIVE InService", []cluster.Outcome{cluster.OutcomeShown}},
-		{"of two counts the second is shown", intents{open(counts(6, 2)), open(counts(2, 4))}, nil, quiet,
-			[]cluster.Outcome{cluster.OutcomeSuperseded, cluster.OutcomeShown}},
-		{"there and back: an old read may look like the end", intents{open(counts(4, 8)), open(counts(8, 4))}, nil, quiet, nil},
+		{
+			"of two counts the first is shown",
+			intents{open(counts(2, 4)), open(counts(4, 8))},
+			nil,
+			"web 8, one 2 of 2, i-1 ACTIVE InService",
+			[]cluster.Outcome{cluster.OutcomeShown},
+		},
+		{
+			"of two counts the second is shown",
+			intents{open(counts(6, 2)), open(counts(2, 4))},
+			nil, quiet,
+			[]cluster.Outcome{cluster.OutcomeSuperseded, cluster.OutcomeShown},
+		},
+		{"there and back: an old read may look like the end", intents{young(counts(4, 8)), young(counts(8, 4))}, nil, quiet, nil},
+		{
+			"there and back, and reads are no longer old",
+			intents{open(counts(4, 8)), open(counts(8, 4))},
+			nil, quiet,
+			[]cluster.Outcome{cluster.OutcomeSuperseded, cluster.OutcomeShown},
+		},
+		{"shown, but the next read may be older", intents{young(counts(2, 4))}, nil, quiet, nil},
+		{
+			"of two young counts the second was shown, and now neither is",
+			intents{young(counts(4, 8)), young(counts(8, 12))},
+			nil,
+			"web 12, one 2 of 2, i-1 ACTIVE InService", nil,
+		},
+		{"another count is shown at once", intents{young(counts(6, 8))}, nil, quiet, []cluster.Outcome{cluster.OutcomeSuperseded}},
+		{"a launch shown, but the next read may be older", intents{young(launches(0, 2), "i-1", "i-2")}, nil, quiet, nil},
+		{
+			"an instance gone, but the next read may be older",
+			intents{young(onHost(cluster.TerminateHost))},
+			func(s *cluster.State) { s.Groups[0].Instances[0].Lifecycle = "Terminating:Wait" },
+			"web 4, one 2 of 2, i-1 ACTIVE Terminating:Wait", nil,
+		},
 
 		{"a launch not shown yet", intents{open(launches(2, 4), "i-3", "i-4")}, nil, "web 4, one 4 of 4, i-1 ACTIVE InService", nil},
 		{"a launch shown in part", intents{open(launches(1, 3), "i-2", "i-3")}, nil, "web 4, one 3 of 3, i-1 ACTIVE InService", nil},
@@ -92,20 +126,43 @@ func TestOverlay(t *testing.T) {
 		{"a launch never shown", intents{old(launches(2, 3))}, nil, quiet, []cluster.Outcome{cluster.OutcomeExpired}},
 
 		{"a drain not shown yet", intents{open(onHost(cluster.DrainHost))}, nil, "web 4, one 2 of 2, i-1 DRAINING InService", nil},
-		{"a drain that is shown", intents{open(onHost(cluster.DrainHost))}, func(s *cluster.State) { s.Hosts[0].Status = cluster.HostDraining },
-			"web 4, one 2 of 2, i-1 DRAINING InService", []cluster.Outcome{cluster.OutcomeShown}},
-		{"taken back and not shown yet", intents{open(onHost(cluster.ActivateHost))}, func(s *cluster.State) { s.Hosts[0].Status = cluster.HostDraining },
-			quiet, nil},
+		{
+			"a drain that is shown",
+			intents{open(onHost(cluster.DrainHost))},
+			func(s *cluster.State) { s.Hosts[0].Status = cluster.HostDraining },
+			"web 4, one 2 of 2, i-1 DRAINING InService",
+			[]cluster.Outcome{cluster.OutcomeShown},
+		},
+		{
+			"taken back and not shown yet",
+			intents{open(onHost(cluster.ActivateHost))},
+			func(s *cluster.State) { s.Hosts[0].Status = cluster.HostDraining },
+			quiet, nil,
+		},
+		{"taken back and shown, but the next read may be older", intents{young(onHost(cluster.ActivateHost))}, nil, quiet, nil},
+		{"taken back and shown", intents{open(onHost(cluster.ActivateHost))}, nil, quiet, []cluster.Outcome{cluster.OutcomeShown}},
 		{"drained and taken back: neither is known", intents{open(onHost(cluster.DrainHost)), open(onHost(cluster.ActivateHost))}, nil, quiet, nil},
 		{"a termination not shown yet", intents{open(onHost(cluster.TerminateHost))}, nil, "web 4, one 2 of 1, i-1 ACTIVE Terminating", nil},
-		{"a termination planned twice is one", intents{open(onHost(cluster.TerminateHost)), open(onHost(cluster.TerminateHost))}, nil,
-			"web 4, one 2 of 1, i-1 ACTIVE Terminating", nil},
-		{"a termination that is shown", intents{open(onHost(cluster.TerminateHost))},
+		{
+			"a termination planned twice is one",
+			intents{open(onHost(cluster.TerminateHost)), open(onHost(cluster.TerminateHost))},
+			nil,
+			"web 4, one 2 of 1, i-1 ACTIVE Terminating", nil,
+		},
+		{
+			"a termination that is shown",
+			intents{open(onHost(cluster.TerminateHost))},
 			func(s *cluster.State) { s.Groups[0].Instances[0].Lifecycle = "Terminating:Wait" },
-			"web 4, one 2 of 2, i-1 ACTIVE Terminating:Wait", []cluster.Outcome{cluster.OutcomeShown}},
-		{"an instance that is gone", intents{open(onHost(cluster.TerminateHost))},
+			"web 4, one 2 of 2, i-1 ACTIVE Terminating:Wait",
+			[]cluster.Outcome{cluster.OutcomeShown},
+		},
+		{
+			"an instance that is gone",
+			intents{open(onHost(cluster.TerminateHost))},
 			func(s *cluster.State) { s.Groups[0].Instances = s.Groups[0].Instances[1:] },
-			"web 4, one 1 of 2, i-1 ACTIVE InService", []cluster.Outcome{cluster.OutcomeShown}},
+			"web 4, one 1 of 2, i-1 ACTIVE InService",
+			[]cluster.Outcome{cluster.OutcomeShown},
+		},
 
 		{"what the state lacks proves nothing", intents{
 			open(elsewhere(cluster.SetDesiredCount, "service/x")), open(elsewhere(cluster.LaunchHosts, "group/nine")),

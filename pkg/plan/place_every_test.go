@@ -44,8 +44,14 @@ func power(b, e int) int {
 
 func smallWants() []want {
 	var all []want
-	for _, strategies := range [][]cluster.Strategy{nil, {spread("host")}, {binpack("memory")}, {spread("attribute:ecs.availability-zone"), binpack("cpu")},
-		{binpack("cpu"), spread("attribute:ecs.availability-zone")}, {{Type: "random"}}} {
+	for _, strategies := range [][]cluster.Strategy{
+		nil,
+		{spread("host")},
+		{binpack("memory")},
+		{spread("attribute:ecs.availability-zone"), binpack("cpu")},
+		{binpack("cpu"), spread("attribute:ecs.availability-zone")},
+		{{Type: "random"}},
+	} {
 		for _, count := range []int{1, 2, 3, 9} {
 			w := web(count, strategies...).needing(1, 1)
 			all = append(all, w, w.needing(2, 1), w.under(cluster.Constraint{Type: "distinctInstance"}), w.on(cluster.Port{Number: 80}))
@@ -57,7 +63,8 @@ func smallWants() []want {
 func checkPlacement(t interface {
 	Helper()
 	Fatalf(string, ...any)
-}, s cluster.State, w want) {
+}, s cluster.State, w want,
+) {
 	t.Helper()
 	r := newRoom(s)
 	slow := r.clone()

@@ -13,8 +13,10 @@ import (
 
 // aHost is a usable, empty host of zone a with 4 vCPU and 8 GiB.
 func aHost(name string, change ...func(*cluster.Host)) cluster.Host {
-	h := cluster.Host{ARN: name, ID: "i-" + name, Zone: "a", Type: "m5.xlarge", Status: cluster.HostActive, AgentConnected: true,
-		Registered: cluster.Resources{CPU: 4096, Memory: 8192}, Attributes: map[string]string{"ecs.os-type": "linux"}}
+	h := cluster.Host{
+		ARN: name, ID: "i-" + name, Zone: "a", Type: "m5.xlarge", Status: cluster.HostActive, AgentConnected: true,
+		Registered: cluster.Resources{CPU: 4096, Memory: 8192}, Attributes: map[string]string{"ecs.os-type": "linux"},
+	}
 	h.Remaining = h.Registered
 	for _, c := range change {
 		c(&h)
@@ -61,14 +63,17 @@ func spread(field string) cluster.Strategy { return cluster.Strategy{Type: "spre
 func binpack(field string) cluster.Strategy {
 	return cluster.Strategy{Type: "binpack", Field: field}
 }
+
 func memberOf(e string) cluster.Constraint {
 	return cluster.Constraint{Type: "memberOf", Expression: e}
 }
 
 // web wants n tasks of the service web, each of one vCPU and 1 GiB.
 func web(n int, strategies ...cluster.Strategy) want {
-	return want{Service: "web", Count: n, Revision: cluster.Revision{Needs: cluster.Resources{CPU: 1024, Memory: 1024}},
-		Placement: cluster.Placement{Strategies: strategies}}
+	return want{
+		Service: "web", Count: n, Revision: cluster.Revision{Needs: cluster.Resources{CPU: 1024, Memory: 1024}},
+		Placement: cluster.Placement{Strategies: strategies},
+	}
 }
 
 func (w want) under(c ...cluster.Constraint) want {
@@ -103,90 +108,256 @@ func TestPlace(t *testing.T) {
 		on    []int // tasks placed, by host
 		why   whyNot
 	}{
-		{"by default a service is spread over zones, then over hosts",
-			[]cluster.Host{aHost("0"), aHost("1"), aHost("2"), aHost("3", inZone("b"))}, nil, web(6), []int{1, 1, 1, 3}, nil},
-		{"the default sees the tasks that are there",
-			[]cluster.Host{aHost("0"), aHost("1", inZone("b")), aHost("2", inZone("b"))}, webTasks("0", "0", "1"), web(2), []int{0, 1, 1}, nil},
-		{"a stopping task counts where tasks are spread",
-			[]cluster.Host{aHost("0"), aHost("1")}, webTasks("-0"), web(1), []int{0, 1}, nil},
-		{"tasks on a host that is draining count for its zone",
-			[]cluster.Host{aHost("0", func(h *cluster.Host) { h.Status = cluster.HostDraining }), aHost("1"), aHost("2", inZone("b"))}, webTasks("0"),
-			web(1), []int{0, 0, 1}, nil},
-		{"a full zone does not hold up the others",
-			[]cluster.Host{aHost("0", leaving(0, 0)), aHost("1", inZone("b"))}, nil, web(3), []int{0, 3}, nil},
-		{"spread over zones alone fills the zone with the fewest tasks",
-			[]cluster.Host{aHost("0"), aHost("1", inZone("b"))}, webTasks("0", "0"), web(3, spread(zone)), []int{1, 2}, nil},
-		{"spread over instances does not look at zones",
-			[]cluster.Host{aHost("0"), aHost("1"), aHost("2", inZone("b"))}, webTasks("2"), web(2, spread("instanceId")), []int{1, 1, 0}, nil},
-		{"host means instanceId",
-			[]cluster.Host{aHost("0"), aHost("1")}, webTasks("0", "0"), web(2, spread("host")), []int{0, 2}, nil},
-		{"spread over an attribute of one's own",
-			[]cluster.Host{aHost("0", marked("rack", "x")), aHost("1", marked("rack", "x")), aHost("2", marked("rack", "y"))}, nil,
-			web(4, spread("attribute:rack")), []int{1, 1, 2}, nil},
-		{"hosts without the attribute are one group",
-			[]cluster.Host{aHost("0", marked("rack", "x")), aHost("1"), aHost("2")}, nil, web(4, spread("attribute:rack")), []int{2, 1, 1}, nil},
-		{"spread over racks within each zone",
+		{
+			"by default a service is spread over zones, then over hosts",
+			[]cluster.Host{aHost("0"), aHost("1"), aHost("2"), aHost("3", inZone("b"))},
+			nil, web(6),
+			[]int{1, 1, 1, 3},
+			nil,
+		},
+		{
+			"the default sees the tasks that are there",
+			[]cluster.Host{aHost("0"), aHost("1", inZone("b")), aHost("2", inZone("b"))},
+			webTasks("0", "0", "1"), web(2),
+			[]int{0, 1, 1},
+			nil,
+		},
+		{
+			"a stopping task counts where tasks are spread",
+			[]cluster.Host{aHost("0"), aHost("1")},
+			webTasks("-0"), web(1),
+			[]int{0, 1},
+			nil,
+		},
+		{
+			"tasks on a host that is draining count for its zone",
+			[]cluster.Host{aHost("0", func(h *cluster.Host) { h.Status = cluster.HostDraining }), aHost("1"), aHost("2", inZone("b"))},
+			webTasks("0"),
+			web(1),
+			[]int{0, 0, 1},
+			nil,
+		},
+		{
+			"a full zone does not hold up the others",
+			[]cluster.Host{aHost("0", leaving(0, 0)), aHost("1", inZone("b"))},
+			nil, web(3),
+			[]int{0, 3},
+			nil,
+		},
+		{
+			"spread over zones alone fills the zone with the fewest tasks",
+			[]cluster.Host{aHost("0"), aHost("1", inZone("b"))},
+			webTasks("0", "0"), web(3, spread(zone)),
+			[]int{1, 2},
+			nil,
+		},
+		{
+			"spread over instances does not look at zones",
+			[]cluster.Host{aHost("0"), aHost("1"), aHost("2", inZone("b"))},
+			webTasks("2"), web(2, spread("instanceId")),
+			[]int{1, 1, 0},
+			nil,
+		},
+		{
+			"host means instanceId",
+			[]cluster.Host{aHost("0"), aHost("1")},
+			webTasks("0", "0"), web(2, spread("host")),
+			[]int{0, 2},
+			nil,
+		},
+		{
+			"spread over an attribute of one's own",
+			[]cluster.Host{aHost("0", marked("rack", "x")), aHost("1", marked("rack", "x")), aHost("2", marked("rack", "y"))},
+			nil,
+			web(4, spread("attribute:rack")),
+			[]int{1, 1, 2},
+			nil,
+		},
+		{
+			"hosts without the attribute are one group",
+			[]cluster.Host{aHost("0", marked("rack", "x")), aHost("1"), aHost("2")},
+			nil, web(4, spread("attribute:rack")),
+			[]int{2, 1, 1},
+			nil,
+		},
+		{
+			"spread over racks within each zone",
 			[]cluster.Host{aHost("0", marked("rack", "x")), aHost("1", marked("rack", "y")), aHost("2", inZone("b"), marked("rack", "x"))},
-			webTasks("2", "2", "0"), web(1, spread(zone), spread("attribute:rack")), []int{0, 1, 0}, nil},
-		{"binpack on memory takes the host with the least memory that still fits",
-			[]cluster.Host{aHost("0"), aHost("1", leaving(4096, 1000)), aHost("2", leaving(4096, 2048))}, nil, web(3, binpack("MEMORY")), []int{1, 0, 2},
-			nil},
-		{"binpack on CPU looks at CPU, not at memory",
-			[]cluster.Host{aHost("0", leaving(3072, 1024)), aHost("1", leaving(2048, 8192))}, nil, web(2, binpack("cpu")), []int{0, 2}, nil},
-		{"spread over zones, and pack within each",
-			[]cluster.Host{aHost("0"), aHost("1", leaving(4096, 2048)), aHost("2", inZone("b")), aHost("3", inZone("b"), leaving(4096, 1024))}, nil,
-			web(4, spread(zone), binpack("memory")), []int{0, 2, 1, 1}, nil},
-		{"pack, and among equals spread over hosts",
-			[]cluster.Host{aHost("0"), aHost("1")}, webTasks("0"), web(1, binpack("memory"), spread("host")), []int{0, 1}, nil},
-		{"a random choice needs room only",
-			[]cluster.Host{aHost("0", leaving(1024, 512)), aHost("1")}, nil, web(4, cluster.Strategy{Type: "random"}), []int{0, 4}, nil},
-		{"after random no other strategy has a say",
-			[]cluster.Host{aHost("0"), aHost("1", leaving(4096, 2048))}, nil, web(1, cluster.Strategy{Type: "random"}, binpack("memory")), []int{1, 0}, nil},
-		{"a strategy nobody knows forbids nothing",
-			[]cluster.Host{aHost("0")}, nil, web(2, cluster.Strategy{Type: "magic"}), []int{2}, nil},
-		{"tasks of no service spread over no zones",
-			[]cluster.Host{aHost("0"), aHost("1"), aHost("2", inZone("b"))}, nil, func() want { w := web(2); w.Service = ""; return w }(), []int{1, 1, 0}, nil},
+			webTasks("2", "2", "0"), web(1, spread(zone), spread("attribute:rack")),
+			[]int{0, 1, 0},
+			nil,
+		},
+		{
+			"binpack on memory takes the host with the least memory that still fits",
+			[]cluster.Host{aHost("0"), aHost("1", leaving(4096, 1000)), aHost("2", leaving(4096, 2048))},
+			nil, web(3, binpack("MEMORY")),
+			[]int{1, 0, 2},
+			nil,
+		},
+		{
+			"binpack on CPU looks at CPU, not at memory",
+			[]cluster.Host{aHost("0", leaving(3072, 1024)), aHost("1", leaving(2048, 8192))},
+			nil, web(2, binpack("cpu")),
+			[]int{0, 2},
+			nil,
+		},
+		{
+			"spread over zones, and pack within each",
+			[]cluster.Host{aHost("0"), aHost("1", leaving(4096, 2048)), aHost("2", inZone("b")), aHost("3", inZone("b"), leaving(4096, 1024))},
+			nil,
+			web(4, spread(zone), binpack("memory")),
+			[]int{0, 2, 1, 1},
+			nil,
+		},
+		{
+			"pack, and among equals spread over hosts",
+			[]cluster.Host{aHost("0"), aHost("1")},
+			webTasks("0"), web(1, binpack("memory"), spread("host")),
+			[]int{0, 1},
+			nil,
+		},
+		{
+			"a random choice needs room only",
+			[]cluster.Host{aHost("0", leaving(1024, 512)), aHost("1")},
+			nil, web(4, cluster.Strategy{Type: "random"}),
+			[]int{0, 4},
+			nil,
+		},
+		{
+			"after random no other strategy has a say",
+			[]cluster.Host{aHost("0"), aHost("1", leaving(4096, 2048))},
+			nil, web(1, cluster.Strategy{Type: "random"}, binpack("memory")),
+			[]int{1, 0},
+			nil,
+		},
+		{
+			"a strategy nobody knows forbids nothing",
+			[]cluster.Host{aHost("0")},
+			nil, web(2, cluster.Strategy{Type: "magic"}),
+			[]int{2},
+			nil,
+		},
+		{
+			"tasks of no service spread over no zones",
+			[]cluster.Host{aHost("0"), aHost("1"), aHost("2", inZone("b"))},
+			nil, func() want { w := web(2); w.Service = ""; return w }(),
+			[]int{1, 1, 0},
+			nil,
+		},
 
 		{"too little CPU", []cluster.Host{aHost("0", leaving(1023, 8192))}, nil, web(1), []int{0}, whyNot{causeCPU: 1}},
 		{"too little memory", []cluster.Host{aHost("0", leaving(4096, 1023))}, nil, web(1), []int{0}, whyNot{causeMemory: 1}},
-		{"what is left says what was missing on each host afterwards",
-			[]cluster.Host{aHost("0"), aHost("1", leaving(4096, 1024))}, nil, web(7), []int{4, 1}, whyNot{causeCPU: 1, causeMemory: 1}},
-		{"a static port is taken once a host",
-			[]cluster.Host{aHost("0"), aHost("1")}, nil, web(3).on(p80), []int{1, 1}, whyNot{causePorts: 2}},
-		{"a port that is taken already",
-			[]cluster.Host{aHost("0", taking(p80)), aHost("1")}, nil, web(1, binpack("cpu")).on(p80), []int{0, 1}, nil},
-		{"the same number of the other protocol is another port",
-			[]cluster.Host{aHost("0", taking(cluster.Port{Number: 80, Protocol: "udp"}))}, nil, web(1).on(p80), []int{1}, nil},
-		{"a required attribute",
-			[]cluster.Host{aHost("0"), aHost("1", marked("gpu", ""))}, nil, web(1).requiring("gpu"), []int{0, 1}, nil},
+		{
+			"what is left says what was missing on each host afterwards",
+			[]cluster.Host{aHost("0"), aHost("1", leaving(4096, 1024))},
+			nil, web(7),
+			[]int{4, 1},
+			whyNot{causeCPU: 1, causeMemory: 1},
+		},
+		{
+			"a static port is taken once a host",
+			[]cluster.Host{aHost("0"), aHost("1")},
+			nil, web(3).on(p80),
+			[]int{1, 1},
+			whyNot{causePorts: 2},
+		},
+		{
+			"a port that is taken already",
+			[]cluster.Host{aHost("0", taking(p80)), aHost("1")},
+			nil, web(1, binpack("cpu")).on(p80),
+			[]int{0, 1},
+			nil,
+		},
+		{
+			"the same number of the other protocol is another port",
+			[]cluster.Host{aHost("0", taking(cluster.Port{Number: 80, Protocol: "udp"}))},
+			nil, web(1).on(p80),
+			[]int{1},
+			nil,
+		},
+		{
+			"a required attribute",
+			[]cluster.Host{aHost("0"), aHost("1", marked("gpu", ""))},
+			nil, web(1).requiring("gpu"),
+			[]int{0, 1},
+			nil,
+		},
 		{"no host has the required attribute", []cluster.Host{aHost("0")}, nil, web(1).requiring("gpu"), []int{0}, whyNot{causeAttribute: 1}},
-		{"distinctInstance: one task of the service a host",
-			[]cluster.Host{aHost("0"), aHost("1"), aHost("2")}, webTasks("1"), web(3).under(distinct), []int{1, 0, 1}, whyNot{causeDistinct: 3}},
-		{"distinctInstance looks at the desired status: a stopping task is in nobody's way",
-			[]cluster.Host{aHost("0")}, webTasks("-0"), web(2).under(distinct), []int{1}, whyNot{causeDistinct: 1}},
-		{"memberOf keeps tasks to the hosts it names",
-			[]cluster.Host{aHost("0"), aHost("1", marked("stack", "prod"))}, nil, web(3).under(memberOf("attribute:stack == prod")), []int{0, 3}, nil},
-		{"memberOf that no host satisfies",
-			[]cluster.Host{aHost("0")}, nil, web(1).under(memberOf("attribute:ecs.availability-zone == b")), []int{0}, whyNot{causeConstraint: 1}},
-		{"memberOf in the revision binds as well",
-			[]cluster.Host{aHost("0"), aHost("1", inZone("b"))}, nil,
+		{
+			"distinctInstance: one task of the service a host",
+			[]cluster.Host{aHost("0"), aHost("1"), aHost("2")},
+			webTasks("1"), web(3).under(distinct),
+			[]int{1, 0, 1},
+			whyNot{causeDistinct: 3},
+		},
+		{
+			"distinctInstance looks at the desired status: a stopping task is in nobody's way",
+			[]cluster.Host{aHost("0")},
+			webTasks("-0"), web(2).under(distinct),
+			[]int{1},
+			whyNot{causeDistinct: 1},
+		},
+		{
+			"memberOf keeps tasks to the hosts it names",
+			[]cluster.Host{aHost("0"), aHost("1", marked("stack", "prod"))},
+			nil, web(3).under(memberOf("attribute:stack == prod")),
+			[]int{0, 3},
+			nil,
+		},
+		{
+			"memberOf that no host satisfies",
+			[]cluster.Host{aHost("0")},
+			nil, web(1).under(memberOf("attribute:ecs.availability-zone == b")),
+			[]int{0},
+			whyNot{causeConstraint: 1},
+		},
+		{
+			"memberOf in the revision binds as well",
+			[]cluster.Host{aHost("0"), aHost("1", inZone("b"))},
+			nil,
 			func() want {
 				w := web(5)
 				w.Revision.Constraints = []cluster.Constraint{memberOf(zone + " == b")}
 				return w
-			}(), []int{0, 4}, whyNot{causeConstraint: 1, causeCPU: 1}},
-		{"an expression that is not understood is not yes",
-			[]cluster.Host{aHost("0")}, nil, web(1).under(memberOf("task:group == service:db")), []int{0}, whyNot{causeNotUnderstood: 1}},
-		{"a constraint of an unknown type is not understood",
-			[]cluster.Host{aHost("0")}, nil, web(1).under(cluster.Constraint{Type: "new"}), []int{0}, whyNot{causeNotUnderstood: 1}},
-		{"a bound on running tasks counts the tasks as they are placed",
-			[]cluster.Host{aHost("0", counting(1, 0)), aHost("1")}, nil, web(4).under(memberOf("runningTasksCount < 2")), []int{1, 2},
-			whyNot{causeConstraint: 2}},
-		{"a task that starts does not run yet",
-			[]cluster.Host{aHost("0", counting(0, 1))}, nil, web(1).under(memberOf("runningTasksCount >= 1")), []int{0}, whyNot{causeConstraint: 1}},
-		{"hosts that are draining or without agent are no room",
+			}(),
+			[]int{0, 4},
+			whyNot{causeConstraint: 1, causeCPU: 1},
+		},
+		{
+			"an expression that is not understood is not yes",
+			[]cluster.Host{aHost("0")},
+			nil, web(1).under(memberOf("task:group == service:db")),
+			[]int{0},
+			whyNot{causeNotUnderstood: 1},
+		},
+		{
+			"a constraint of an unknown type is not understood",
+			[]cluster.Host{aHost("0")},
+			nil, web(1).under(cluster.Constraint{Type: "new"}),
+			[]int{0},
+			whyNot{causeNotUnderstood: 1},
+		},
+		{
+			"a bound on running tasks counts the tasks as they are placed",
+			[]cluster.Host{aHost("0", counting(1, 0)), aHost("1")},
+			nil, web(4).under(memberOf("runningTasksCount < 2")),
+			[]int{1, 2},
+			whyNot{causeConstraint: 2},
+		},
+		{
+			"a task that starts does not run yet",
+			[]cluster.Host{aHost("0", counting(0, 1))},
+			nil, web(1).under(memberOf("runningTasksCount >= 1")),
+			[]int{0},
+			whyNot{causeConstraint: 1},
+		},
+		{
+			"hosts that are draining or without agent are no room",
 			[]cluster.Host{aHost("0", func(h *cluster.Host) { h.Status = cluster.HostDraining }), aHost("1", func(h *cluster.Host) { h.AgentConnected = false })},
-			nil, web(1), []int{0, 0}, whyNot{causeDraining: 1, causeAgent: 1}},
+			nil, web(1),
+			[]int{0, 0},
+			whyNot{causeDraining: 1, causeAgent: 1},
+		},
 		{"no hosts at all", nil, nil, web(2), nil, whyNot{}},
 		{"nothing is wanted", []cluster.Host{aHost("0")}, nil, web(0), []int{0}, nil},
 		{"less than nothing is wanted", []cluster.Host{aHost("0")}, nil, web(-1), []int{0}, nil},
@@ -347,8 +518,11 @@ func drawWant(t *rapid.T) want {
 	w := web(rapid.IntRange(0, 30).Draw(t, "count"), rapid.SliceOfN(rapid.SampledFrom(all), 0, 4).Draw(t, "strategies")...)
 	w.Service = rapid.SampledFrom([]string{"web", "db"}).Draw(t, "of")
 	w = w.needing(rapid.IntRange(0, 3).Draw(t, "needs cpu"), rapid.IntRange(1, 3).Draw(t, "needs memory"))
-	some := []cluster.Constraint{{Type: "distinctInstance"}, memberOf("runningTasksCount < 4"), memberOf("attribute:rack exists"),
-		memberOf("not attribute:ecs.availability-zone == b"), memberOf("attribute:rack != x")}
+	some := []cluster.Constraint{
+		{Type: "distinctInstance"},
+		memberOf("runningTasksCount < 4"), memberOf("attribute:rack exists"),
+		memberOf("not attribute:ecs.availability-zone == b"), memberOf("attribute:rack != x"),
+	}
 	w.Placement.Constraints = rapid.SliceOfN(rapid.SampledFrom(some), 0, 1).Draw(t, "constraints")
 	if rapid.IntRange(0, 4).Draw(t, "ports") == 0 {
 		w = w.on(cluster.Port{Number: 80, Protocol: "tcp"})

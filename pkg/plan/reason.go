@@ -43,7 +43,7 @@ const (
 	RemovalBudget     Reason = "removalBudget"     // as many hosts as allowed are leaving already
 	EmptyTooShort     Reason = "emptyTooShort"     // the host is empty, but not for long enough
 	HostProtected     Reason = "hostProtected"     // the instance is protected from scale-in
-	DrainStuck        Reason = "drainStuck"        // a DRAINING host is not empty after its time
+	DrainStuck        Reason = "drainStuck"        // a DRAINING host is not empty after its time: it is set to ACTIVE again
 	AgentDisconnected Reason = "agentDisconnected" // the agent is away: the host is neither room nor to be removed
 	GroupSteered      Reason = "groupSteered"      // another scaling policy steers the group: plimsoll leaves it alone
 	GroupMissing      Reason = "groupMissing"      // the policy names a group that Auto Scaling does not know

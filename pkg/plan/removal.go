@@ -11,7 +11,7 @@ import (
 
 // mostTried is how many empty hosts of a group are asked in one round whether
 // they are needed: each asks for a placement of its own.
-const mostTried = 5
+const mostTried = 3
 
 // departures are what a survey found of a group's hosts that go or may go.
 type departures struct {
@@ -48,6 +48,10 @@ func (r *round) survey(f *fleet, launched int) *departures {
 			r.finish(f, l, h, next)
 		case !h.AgentConnected:
 			r.tell(tellPhase, Decision{Subject: cluster.HostSubject(h.ID), From: 1, To: 1, Reason: AgentDisconnected})
+		case r.state.Now.Sub(m.DrainedAt) < staleReads:
+			next.DrainedAt = m.DrainedAt // a read from before; or it failed, and is tried again later
+			l.going++
+			l.standing--
 		case h.Empty():
 			r.consider(f, l, h, next)
 		}
@@ -57,7 +61,9 @@ func (r *round) survey(f *fleet, launched int) *departures {
 }
 
 // finish carries on with a DRAINING host: one that the second look finds empty
-// is terminated. A host that a person set to DRAINING is left alone.
+// is terminated. One that is not empty in time had a task that the round which
+// drained it could not see yet: it comes back, so that it does not use up the
+// removal budget for good. A host that a person set to DRAINING is left alone.
 func (r *round) finish(f *fleet, l *departures, h cluster.Host, m cluster.HostMemory) {
 	in := f.instances[h.ID]
 	if m.DrainedAt.IsZero() || in.Lifecycle != cluster.LifecycleInService || r.returns[h.ID] {
@@ -75,9 +81,7 @@ func (r *round) finish(f *fleet, l *departures, h cluster.Host, m cluster.HostMe
 		r.tell(tellPhase, d)
 	case !h.Empty():
 		if waited >= f.rules.Removal.DrainTimeout.Duration {
-			d.Reason = DrainStuck
-			d.Numbers = append(d.Numbers, Number{"tasks", float64(h.Running + h.Pending)})
-			r.tell(tellPhase, d)
+			r.activate(h, DrainStuck, d.Numbers[0], Number{"tasks", float64(h.Running + h.Pending)})
 		}
 	case l.capacity-1 < f.floor():
 		r.activate(h, HostsAtMinimum)
@@ -181,10 +185,10 @@ func (r *round) spare(h cluster.Host) bool {
 }
 
 // activate takes a host back that plimsoll drained.
-func (r *round) activate(h cluster.Host, why Reason) {
+func (r *round) activate(h cluster.Host, why Reason, numbers ...Number) {
 	subject := cluster.HostSubject(h.ID)
 	r.tell(activatePhase, Decision{
-		Subject: subject, From: 0, To: 1, Reason: why,
+		Subject: subject, From: 0, To: 1, Reason: why, Numbers: numbers,
 		Changes: []cluster.Change{{Verb: cluster.ActivateHost, Subject: subject, From: 0, To: 1, Host: h.ARN, Group: h.Group}},
 	})
 }

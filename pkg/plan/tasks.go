@@ -76,7 +76,7 @@ type signal struct {
 // cause another.
 func (z *sizing) readSignal(t policy.Target, metrics map[string]cluster.Series) signal {
 	g := signal{target: t}
-	p, ok := newest(metrics[metricKey(z.service.Name, t)], z.now, t.Period.Duration)
+	p, ok := newest(metrics[t.Key(z.service.Name)], z.now, t.Period.Duration)
 	if !ok {
 		return g
 	}
@@ -91,9 +91,6 @@ func (z *sizing) readSignal(t policy.Target, metrics map[string]cluster.Series) 
 	}
 	return g
 }
-
-// metricKey is the key of a service's signal in State.Metrics.
-func metricKey(service string, t policy.Target) string { return service + "/" + t.Metric }
 
 // newest is the youngest point whose period is over, if it is fresh and a
 // number that a count can rest on.
@@ -176,21 +173,26 @@ func (z *sizing) stabilise() {
 	}
 	wish := cluster.Sample{At: z.now, Count: z.wanted}
 	z.memory.Wanted = thin(append(h, wish), z.now, max(out, in))
-	least, most := wish, wish
-	for _, w := range z.memory.Wanted {
-		if age := z.now.Sub(w.At); age < out && w.Count < least.Count {
-			least = w
-		}
-		if age := z.now.Sub(w.At); age < in && w.Count >= most.Count {
-			most = w
-		}
-	}
+	least := strictest(z.memory.Wanted, wish, out, func(a, b int) bool { return a <= b })
+	most := strictest(z.memory.Wanted, wish, in, func(a, b int) bool { return a >= b })
 	switch {
 	case z.wanted > z.base && least.Count < z.wanted:
 		z.wait(Stabilising, max(z.base, least.Count), least.At.Add(out))
 	case z.wanted < z.base && most.Count > z.wanted:
 		z.wait(Stabilising, min(z.base, most.Count), most.At.Add(in))
 	}
+}
+
+// strictest is the latest of those wishes within a window that no other is
+// before; now's is one of them.
+func strictest(all []cluster.Sample, now cluster.Sample, window time.Duration, before func(a, b int) bool) cluster.Sample {
+	best := now
+	for _, w := range all {
+		if now.At.Sub(w.At) < window && before(w.Count, best.Count) {
+			best = w
+		}
+	}
+	return best
 }
 
 // wait lowers or raises the wanted count to what is allowed, and says why and

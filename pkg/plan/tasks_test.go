@@ -53,7 +53,7 @@ func (s *scene) cpu(value float64, began time.Duration) {
 func (s *scene) also(target policy.Target, value float64) {
 	target.Period.Duration = time.Minute
 	s.rules.Scale = append(s.rules.Scale, target)
-	s.s.Metrics["web/"+target.Metric] = cluster.Series{{At: s.ago(90 * time.Second), Value: value}}
+	s.s.Metrics[target.Key("web")] = cluster.Series{{At: s.ago(90 * time.Second), Value: value}}
 }
 
 func (s *scene) wantedBefore(count int, ago time.Duration) {
@@ -201,8 +201,8 @@ func TestCounts(t *testing.T) {
 		{"below the minimum no rate limit holds", func(s *scene) { s.rules.Tasks.Min, s.rules.ScaleOut.MaxTasks = 9, 1 }, 9, BelowMinimum},
 		{"above the maximum, metrics missing: lowered at once", func(s *scene) { s.rules.Tasks.Max = 3 }, 3, AboveMaximum},
 		{"above the maximum no step ends above it", func(s *scene) {
-			for range 4 {
-				s.task("web", 0, cluster.TaskRunning, "RUNNING", "UNHEALTHY")
+			for _, health := range []string{"HEALTHY", "HEALTHY", "UNHEALTHY", "UNHEALTHY"} {
+				s.task("web", 0, cluster.TaskRunning, "RUNNING", health)
 			}
 			s.web.Desired, s.web.MinimumHealthyPercent, s.rules.Tasks.Max = 8, 50, 3
 		}, 8, FloorReached},

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -178,7 +177,7 @@ func (w *world) count() {
 		v := &w.s.Services[i]
 		v.Running, v.Pending = w.tasks(v.Name, cluster.TaskRunning), w.tasks(v.Name, "PENDING")
 		if load, ok := w.load[v.Name]; ok {
-			w.s.Metrics[v.Name+"/work"] = cluster.Series{{At: w.s.Now.Add(-time.Minute), Value: load}}
+			w.s.Metrics[w.p.Services[v.Name].Scale[0].Key(v.Name)] = cluster.Series{{At: w.s.Now.Add(-time.Minute), Value: load}}
 		}
 	}
 	for i := range w.s.Hosts {
@@ -364,5 +363,3 @@ func number(d Decision, name string) float64 {
 	}
 	return -1
 }
-
-func byName(a, b cluster.Service) int { return cmp.Compare(a.Name, b.Name) }

@@ -39,7 +39,11 @@ func TestScopeNamesWhatARoundReads(t *testing.T) {
 func TestKeysTellSeriesApart(t *testing.T) {
 	base := Target{Metric: "Depth", Namespace: "Q", Dimensions: map[string]string{"a": "b", "c": "d"}, PerTask: 5}
 	series := []Target{
-		base, {Metric: "cpu"}, {Metric: "memory"}, {Metric: "cpu", Statistic: "Maximum"}, {Metric: "cpu", Period: seconds(20)},
+		base,
+		{Metric: "cpu"},
+		{Metric: "memory"},
+		{Metric: "cpu", Statistic: "Maximum"},
+		{Metric: "cpu", Period: seconds(20)},
 		{Metric: "Depth", Namespace: "R", Dimensions: base.Dimensions, PerTask: 5},
 		{Metric: "Depth", Namespace: "Q", PerTask: 5},
 		{Metric: "Depth", Namespace: "Q", Dimensions: map[string]string{"a": "b"}, PerTask: 5},

@@ -202,8 +202,10 @@ func sooner(a, b time.Time) time.Time {
 // log writes a line a decision.
 func (r Rounds) log(name string, gen int, p plan.Plan) {
 	for _, d := range p.Decisions {
-		fields := []zap.Field{zap.String("cluster", name), zap.Int("gen", gen), zap.String("subject", string(d.Subject)),
-			zap.Int("from", d.From), zap.Int("to", d.To), zap.String("reason", string(d.Reason))}
+		fields := []zap.Field{
+			zap.String("cluster", name), zap.Int("gen", gen), zap.String("subject", string(d.Subject)),
+			zap.Int("from", d.From), zap.Int("to", d.To), zap.String("reason", string(d.Reason)),
+		}
 		for _, n := range d.Numbers {
 			fields = append(fields, zap.Float64(n.Name, n.Value))
 		}

@@ -100,8 +100,10 @@ func (w *world) rounds() Rounds {
 // newWorld is a cluster of two services that the policy's minimum raises, on a
 // host with room for all of it.
 func newWorld() (*world, policy.Policy) {
-	host := cluster.Host{ARN: "h1", ID: "i-1", Group: "g", Zone: "a", Status: cluster.HostActive, AgentConnected: true,
-		Registered: cluster.Resources{CPU: 4096, Memory: 8192}, Remaining: cluster.Resources{CPU: 4096, Memory: 8192}, RegisteredAt: noon.Add(-time.Hour)}
+	host := cluster.Host{
+		ARN: "h1", ID: "i-1", Group: "g", Zone: "a", Status: cluster.HostActive, AgentConnected: true,
+		Registered: cluster.Resources{CPU: 4096, Memory: 8192}, Remaining: cluster.Resources{CPU: 4096, Memory: 8192}, RegisteredAt: noon.Add(-time.Hour),
+	}
 	w := &world{now: noon, left: 75 * time.Second, intents: map[string]cluster.Intent{}, answers: map[cluster.Subject]cluster.Outcome{}}
 	w.state = cluster.State{
 		Name:      "prod",

@@ -31,6 +31,7 @@ func measures() map[string]func(Result, measured) float64 {
 // momentary says whether a measure is of a moment, perService whether it needs a
 // service.
 func momentary(measure string) bool { return measure == "hosts" || measure == "tasks" }
+
 func perService(measure string) bool {
 	return measure == "tasks" || measure == "maxTasks" || measure == "minTasks"
 }

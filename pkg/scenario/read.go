@@ -180,8 +180,8 @@ func (v *validation) serviceAt(path string, s Service) {
 	v.check(s.Memory > 0, path+".memory", s.Memory, "MiB a task, 1 or more")
 	v.check(s.Port >= 0 && s.Port < 65536, path+".hostPort", s.Port, "a port, or 0 for a dynamic one")
 	v.check(s.Desired >= 0, path+".desired", s.Desired, "0 or more")
-	v.check(within(s.MinimumHealthyPercent, 0, 100), path+".minimumHealthyPercent", number(s.MinimumHealthyPercent), "0 to 100")
-	v.check(within(s.MaximumPercent, 100, 1000), path+".maximumPercent", number(s.MaximumPercent), "100 to 1000")
+	v.check(within(s.MinimumHealthyPercent, 0, 100), path+".minimumHealthyPercent", orNothing(s.MinimumHealthyPercent), "0 to 100")
+	v.check(within(s.MaximumPercent, 100, 1000), path+".maximumPercent", orNothing(s.MaximumPercent), "100 to 1000")
 	v.spreadAt(path+".startUp", s.StartUp)
 	if s.Load == nil {
 		return
@@ -192,7 +192,7 @@ func (v *validation) serviceAt(path string, s Service) {
 
 func within(n *int, least, most int) bool { return n == nil || *n >= least && *n <= most }
 
-func number(n *int) any {
+func orNothing(n *int) any {
 	if n == nil {
 		return "nothing"
 	}

@@ -59,8 +59,10 @@ func TestWhatIsWrongWithAScenario(t *testing.T) {
 		{"an unknown measure", "unservedPercent", "luck", []string{`expect[0].measure (line 15): found "luck", allowed one of hostHours`}},
 		{"a measure of a moment without its time", "unservedPercent", "hosts", []string{"expect[0].at (line 15): found nothing"}},
 		{"an expectation without a bound", ", atMost: 1}", "}", []string{"expect[0] (line 15): found no bound"}},
-		{"all problems at once", "length: 1h\ngroups:\n  - {name: g, zones: [a], instanceType: t, cpu: 1024", "length: 0s\nworld: [{at: 1m, do: dance}]\ngroups:\n  - {name: g, zones: [], instanceType: t, cpu: 0",
-			[]string{"groups[0].cpu", "groups[0].zones", "length", `world[0].at`, `world[0].do (line 5): found "dance", allowed one of agentDown`}},
+		{
+			"all problems at once", "length: 1h\ngroups:\n  - {name: g, zones: [a], instanceType: t, cpu: 1024", "length: 0s\nworld: [{at: 1m, do: dance}]\ngroups:\n  - {name: g, zones: [], instanceType: t, cpu: 0",
+			[]string{"groups[0].cpu", "groups[0].zones", "length", `world[0].at`, `world[0].do (line 5): found "dance", allowed one of agentDown`},
+		},
 		{"a happening to nobody", "groups:", "world: [{at: 1m, do: killHost}, {at: 2h, do: crashTask, service: wob}]\ngroups:", []string{"world[0].group", "world[1].at", "world[1].service"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -21,15 +21,18 @@ type Options struct {
 	Logs     io.Writer                       // what the functions log; nil: nowhere
 	Progress func(Sample)                    // each sample as it is taken, one a virtual minute
 	Trace    func(at time.Time, line string) // each line of the trace
+
+	sabotage sabotage // what a test does to the functions' ports
 }
 
 // Run runs a scenario and says what came of it. An error means that the run
-// itself failed; broken promises and missed expectations are in the result.
-func Run(s Scenario, o Options) (Result, error) {
+// itself failed, or that ctx ended; broken promises and missed expectations are
+// in the result.
+func Run(ctx context.Context, s Scenario, o Options) (Result, error) {
 	monitors := newMonitors(s.Policy)
-	w, err := build(s, simcloud.Options{
-		Start: s.Start, Seed: o.Seed, Driver: o.Driver, Account: account, Region: region, Trace: o.Trace, Watch: monitors.watch,
-	}, o.Logs)
+	w, err := build(ctx, s, simcloud.Options{
+		Start: s.Start, Seed: o.Seed, Driver: o.Driver, Account: account, Region: region, Trace: o.Trace, Watch: monitors.watch, Failed: monitors.failed,
+	}, o.Logs, o.sabotage)
 	if err != nil {
 		return Result{}, err
 	}
@@ -38,6 +41,10 @@ func Run(s Scenario, o Options) (Result, error) {
 	w.happen()
 	r := Result{Scenario: s.Name, Seed: o.Seed, Hours: s.Length.Hours(), Violations: []Violation{}}
 	w.cloud.Every(s.Start, time.Minute, func() bool {
+		if ctx.Err() != nil {
+			w.cloud.Stop()
+			return false
+		}
 		sample := w.sample()
 		r.Samples = append(r.Samples, sample)
 		if o.Progress != nil {
@@ -49,8 +56,11 @@ func Run(s Scenario, o Options) (Result, error) {
 	if err := w.cloud.Run(s.Start.Add(s.Length.Duration)); err != nil {
 		return Result{}, fmt.Errorf("run %s with seed %d: %w", s.Name, o.Seed, err)
 	}
+	if ctx.Err() != nil {
+		return Result{}, fmt.Errorf("run %s: %w", s.Name, context.Cause(ctx))
+	}
 	monitors.end(&r)
-	if err := w.collect(&r); err != nil {
+	if err := w.collect(ctx, &r); err != nil {
 		return Result{}, fmt.Errorf("collect %s: %w", s.Name, err)
 	}
 	r.Expectations = s.judge(r)
@@ -88,7 +98,7 @@ func (w *world) sample() Sample {
 }
 
 // collect reads the figures of the whole run.
-func (w *world) collect(r *Result) error {
+func (w *world) collect(ctx context.Context, r *Result) error {
 	for _, s := range w.cloud.World().Services(false) {
 		r.Requests += s.Load.Requests
 		r.UnservedPercent += s.Load.Unserved
@@ -104,13 +114,17 @@ func (w *world) collect(r *Result) error {
 	for _, s := range r.Samples {
 		r.MaxHosts = max(r.MaxHosts, s.Hosts)
 	}
-	r.WaitP50, r.WaitP95 = w.waits()
 	r.APICalls = w.cloud.Calls()
 	r.Rounds = w.cloud.Lambda().Stats("reconcile").Invocations
 	r.TraceHash = w.cloud.TraceHash()
-	history, err := w.history()
+	history, err := w.history(ctx)
+	if err != nil {
+		return err
+	}
 	r.History = history
-	return err
+	waits := w.waits(history)
+	r.WaitP50, r.WaitP95 = percentile(waits, 0.5), percentile(waits, 0.95)
+	return nil
 }
 
 func (w *world) group(name string) Group {
@@ -118,28 +132,10 @@ func (w *world) group(name string) Group {
 	return w.Groups[n]
 }
 
-// waits are the median and the 95th percentile of the seconds from a task's
-// being wanted to its RUNNING; one that waits still has waited until now. Those
-// wanted when the world began are left out: nobody scaled for them.
-func (w *world) waits() (p50, p95 float64) {
-	var all []float64
-	for _, x := range w.cloud.World().Waits() {
-		if x.Wanted.Equal(w.Start) {
-			continue
-		}
-		until := x.Running
-		if until.IsZero() {
-			until = w.cloud.Now()
-		}
-		all = append(all, until.Sub(x.Wanted).Seconds())
-	}
-	return percentile(all, 0.5), percentile(all, 0.95)
-}
-
 // history reads what the functions recorded, through the store that wrote it.
-func (w *world) history() ([]Record, error) {
+func (w *world) history(ctx context.Context) ([]Record, error) {
 	s := store.Store{DB: w.cloud.DynamoDB(), Table: table}
-	entries, err := s.History(context.Background(), reconcile.Key(w.Policy.Cluster)) // an operator's read, from outside of virtual time
+	entries, err := s.History(ctx, reconcile.Key(w.Policy.Cluster)) // an operator's read, from outside of virtual time
 	if err != nil {
 		return nil, err
 	}

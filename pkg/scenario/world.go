@@ -42,14 +42,18 @@ type world struct {
 	log   *zap.Logger
 	seed  uint64
 	urls  map[string]string // of the queues, by name
+	spoil sabotage          // nil: nothing
 }
 
+// sabotage puts misbehaving ports in place of those of reconcile: a test's, to
+// see the monitors catch what they do.
+type sabotage func(*world, *reconcile.Ports)
+
 // build makes the world of a scenario: what an operator has, then what the
-// controller's deployment adds.
-func build(s Scenario, o simcloud.Options, logs io.Writer) (*world, error) {
-	w := &world{Scenario: s, cloud: simcloud.New(o), seed: o.Seed, urls: map[string]string{}}
+// controller's deployment adds. Its calls come from outside of virtual time.
+func build(ctx context.Context, s Scenario, o simcloud.Options, logs io.Writer, spoil sabotage) (*world, error) {
+	w := &world{Scenario: s, cloud: simcloud.New(o), seed: o.Seed, urls: map[string]string{}, spoil: spoil}
 	w.log = w.logger(logs)
-	ctx := context.Background() // the operator's own calls, from outside of virtual time
 	for _, make := range []func(context.Context) error{w.cluster, w.queues, w.table, w.functions, w.rules, w.alarms} {
 		if err := make(ctx); err != nil {
 			w.cloud.Close()
@@ -180,7 +184,11 @@ func (w *world) functions(context.Context) error {
 	set, c := policy.Set{w.Policy}, w.cloud
 	hear := ingest.New(ingest.Ports{DynamoDB: c.DynamoDB(), SQS: c.SQS()},
 		ingest.Config{Account: account, Region: region, Table: table, Queues: map[string]string{"reconcile": w.urls[fifo]}}, set, w.log)
-	steer := reconcile.New(reconcile.Ports{ECS: c.ECS(), AutoScaling: c.AutoScaling(), CloudWatch: c.CloudWatch(), DynamoDB: c.DynamoDB(), SQS: c.SQS()},
+	ports := reconcile.Ports{ECS: c.ECS(), AutoScaling: c.AutoScaling(), CloudWatch: c.CloudWatch(), DynamoDB: c.DynamoDB(), SQS: c.SQS()}
+	if w.spoil != nil {
+		w.spoil(w, &ports)
+	}
+	steer := reconcile.New(ports,
 		reconcile.Config{Table: table, Ingress: w.urls[ingress]}, set, reconcile.Edges{Clock: c.Now, Run: c.Gather(sideCalls), Log: w.log})
 	if err := c.Lambda().Register("ingest", hear.Invoke, simcloud.FunctionConfig{Timeout: time.Minute}); err != nil {
 		return err

@@ -219,7 +219,7 @@ func (f *fleet) newInstance(g *asGroup, zone, cause string) *asInstance {
 	i := &asInstance{group: g, id: "i-" + f.id(17), zone: zone, state: types.LifecycleStatePending, launched: f.now, cause: cause}
 	g.instances = append(g.instances, i)
 	g.launched++
-	f.remember(HostLaunched, i.id)
+	f.remember("HostLaunched", i.id)
 	return i
 }
 
@@ -292,7 +292,7 @@ func (f *fleet) killHost(i *asInstance) {
 	if i.dead() {
 		return
 	}
-	f.remember(HostKilled, i.id)
+	f.remember("HostKilled", i.id)
 	i.ended = f.now
 	i.cause = "an instance was taken out of service in response to an EC2 health check indicating it has been terminated or stopped"
 	f.stateChanged(i, "terminated")
@@ -331,7 +331,7 @@ func (f *fleet) activity(i *asInstance, detailType, description string) {
 
 // launchFailed sends the event of a launch that found no capacity.
 func (f *fleet) launchFailed(g *asGroup, zone, cause string) {
-	f.remember(LaunchFailed, g.spec.Name)
+	f.remember("LaunchFailed", g.spec.Name)
 	f.groupEvent(g, "EC2 Instance Launch Unsuccessful", "", activityDetail{
 		StatusCode: "Failed", Description: "Launching a new EC2 instance", StatusMessage: g.noCapacityText(zone), StartTime: stamp(f.now), Cause: f.causeText(cause), Details: g.where(zone),
 	})

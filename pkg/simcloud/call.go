@@ -16,8 +16,8 @@ type operation struct {
 	changes bool          // it may change something: traced
 }
 
-// Call is a changing API call of an invocation, as a monitor sees it: at the
-// instant before it takes effect. It may still fail.
+// Call is an API call of an invocation, as a monitor sees it: a changing one at
+// the instant before it takes effect, when it may still fail.
 type Call struct {
 	At         time.Time
 	Function   string
@@ -42,10 +42,14 @@ func call[O any](ctx context.Context, c *Cloud, op operation, in any, do func() 
 	c.calls[name]++
 	trip := c.latency(op.latency)
 	p.sleep(trip / 2)
+	seen := Call{At: c.now, Function: p.life.name, Invocation: p.life.id, Began: p.life.began, Service: op.service, Action: op.action, Input: in}
 	if op.changes && c.opts.Watch != nil {
-		c.opts.Watch(Call{At: c.now, Function: p.life.name, Invocation: p.life.id, Began: p.life.began, Service: op.service, Action: op.action, Input: in})
+		c.opts.Watch(seen)
 	}
 	out, err := admit(c, op, do)
+	if err != nil && c.opts.Failed != nil {
+		c.opts.Failed(seen, err)
+	}
 	if op.changes || err != nil {
 		c.trace("%s %v", name, err)
 	}

@@ -20,6 +20,7 @@ type Options struct {
 	Region  string                          // default eu-west-1
 	Trace   func(at time.Time, line string) // each line of the trace, if wanted
 	Watch   func(Call)                      // each changing call, at the instant before it takes effect: for monitors
+	Failed  func(Call, error)               // each call of an invocation that failed, changing or not, at that instant: for monitors
 }
 
 // Cloud is one account in one region.
@@ -52,6 +53,9 @@ func New(o Options) *Cloud {
 
 // Run lets virtual time pass until end. It fails when an invocation hangs.
 func (c *Cloud) Run(end time.Time) error { return c.run(end) }
+
+// Stop lets Run return before its end, after the event that calls it.
+func (c *Cloud) Stop() { c.stopped = true }
 
 // Close ends every invocation under way.
 func (c *Cloud) Close() { c.close() }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sort"
@@ -67,8 +68,12 @@ func (w *CloudWatch) series(key string) *metricSeries {
 }
 
 // publish records one value of a metric for the period that begins at from. It
-// becomes visible once the metric's lag has passed.
+// becomes visible once the metric's lag has passed. What is no number is no
+// value, as CloudWatch takes none such.
 func (c *Cloud) publish(namespace, name string, dimensions map[string]string, from time.Time, period time.Duration, value float64) {
+	if !finite(value) {
+		return
+	}
 	s := c.CloudWatch().series(seriesKey(namespace, name, dimensions))
 	if s.lag == 0 || s.from != from.Unix() {
 		s.from, s.lag = from.Unix(), metricLag(s.lags, period)
@@ -78,6 +83,8 @@ func (c *Cloud) publish(namespace, name string, dimensions map[string]string, fr
 		sum: value, least: value, most: value, n: 1,
 	})
 }
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
 // metricLag is how long after its end a period becomes visible: 30 to 90 s, for
 // high resolution 5 to 15 s.
@@ -212,10 +219,15 @@ func checkMetricQuery(q types.MetricDataQuery) error {
 	if m.Unit != "" || !knownStat(aws.ToString(m.Stat)) {
 		return notSimulated("the unit %q or the statistic %q in the query %s", m.Unit, aws.ToString(m.Stat), *q.Id)
 	}
-	if p := aws.ToInt32(m.Period); !slices.Contains([]int32{1, 5, 10, 20, 30}, p) && (p <= 0 || p%60 != 0) {
+	if p := aws.ToInt32(m.Period); !knownPeriod(p, 1, 5, 10, 20, 30) {
 		return apiError("ValidationError", "the period %d of the query %s is not 1, 5, 10, 20, 30 or a multiple of 60", p, *q.Id)
 	}
 	return nil
+}
+
+// knownPeriod: whole minutes, or one of the short ones; seconds.
+func knownPeriod(p int32, short ...int32) bool {
+	return slices.Contains(short, p) || p > 0 && p%60 == 0
 }
 
 // result aggregates one query. The start is rounded down to the minute, or to
@@ -301,6 +313,8 @@ func checkDatum(d types.MetricDatum) error {
 		return notSimulated("Values and Counts of PutMetricData")
 	case d.MetricName == nil || (d.Value == nil) == (v == nil):
 		return &types.InvalidParameterCombinationException{Message: aws.String("a metric wants a name, and either a value or statistic values")}
+	case !finite(aws.ToFloat64(d.Value)):
+		return &types.InvalidParameterValueException{Message: aws.String("a value must be a finite number")}
 	case v != nil && aws.ToFloat64(v.SampleCount) <= 0:
 		return &types.InvalidParameterValueException{Message: aws.String("the sample count must be more than 0")}
 	default:

@@ -19,6 +19,7 @@ type metricAlarm struct {
 	id                     string // of its metric, in events
 	namespace, metric      string
 	dimensions             map[string]string
+	key                    string // of its metric
 	stat                   string
 	rule                   alarmRule
 	functions              map[types.StateValue][]string // names of the functions that a state invokes
@@ -65,7 +66,8 @@ func (w *CloudWatch) alarmOf(in *cloudwatch.PutMetricAlarmInput) (*metricAlarm, 
 	name := *in.AlarmName
 	return &metricAlarm{
 		name: name, arn: w.c.arn("cloudwatch", "alarm:"+name), description: aws.ToString(in.AlarmDescription), id: uuid(w.c),
-		namespace: *in.Namespace, metric: *in.MetricName, dimensions: dimensionMap(in.Dimensions), stat: string(in.Statistic),
+		namespace: *in.Namespace, metric: *in.MetricName, dimensions: dimensionMap(in.Dimensions),
+		key: seriesKey(*in.Namespace, *in.MetricName, dimensionMap(in.Dimensions)), stat: string(in.Statistic),
 		rule: rule, functions: functions, actionsOff: in.ActionsEnabled != nil && !*in.ActionsEnabled, updated: w.c.now,
 		state: alarmState{Value: types.StateValueInsufficientData, Reason: "Unchecked: Initial alarm creation", Timestamp: alarmTime(w.c.now), at: w.c.now},
 	}, nil
@@ -136,8 +138,7 @@ func (w *CloudWatch) watchAlarm(a *metricAlarm) {
 func (w *CloudWatch) evaluate(a *metricAlarm) {
 	now := w.c.now
 	begin, end := a.rule.window(now)
-	series := w.metrics[seriesKey(a.namespace, a.metric, a.dimensions)]
-	v := a.rule.judge(series.buckets(begin, end, a.rule.period, now), a.stat, end, a.state.Value)
+	v := a.rule.judge(w.metrics[a.key].buckets(begin, end, a.rule.period, now), a.stat, end, a.state.Value)
 	if v.state == a.state.Value {
 		return
 	}

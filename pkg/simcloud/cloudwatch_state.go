@@ -36,7 +36,7 @@ func alarmRuleOf(in *cloudwatch.PutMetricAlarmInput) (alarmRule, error) {
 	}
 	name := aws.ToString(in.AlarmName)
 	switch {
-	case !slices.Contains([]int64{10, 20, 30}, r.period) && (r.period <= 0 || r.period%60 != 0):
+	case !knownPeriod(aws.ToInt32(in.Period), 10, 20, 30):
 		return r, apiError("ValidationError", "alarm %s: the period is %d, not 10, 20, 30 or a multiple of 60", name, r.period)
 	case r.n < 1 || r.m < 1 || r.m > r.n || int64(r.n)*r.period > 86400:
 		return r, apiError("ValidationError", "alarm %s: %d of %d periods of %d s: at least 1, and a day at most", name, r.m, r.n, r.period)
@@ -122,12 +122,7 @@ func (r alarmRule) judge(buckets []metricBucket, stat string, end int64, before 
 	points := slices.Clone(buckets)
 	slices.Reverse(points)
 	points = points[:min(len(points), r.n)]
-	breaching := 0
-	for _, b := range points {
-		if r.breaches(b.stat(stat)) {
-			breaching++
-		}
-	}
+	breaching := r.count(points, stat)
 	v := verdict{points: points, filled: r.n - len(points), state: types.StateValueOk}
 	if r.missing == "breaching" {
 		breaching += v.filled
@@ -146,6 +141,17 @@ func (r alarmRule) judge(buckets []metricBucket, stat string, end int64, before 
 		}
 	}
 	return v
+}
+
+// count is how many points breach.
+func (r alarmRule) count(points []metricBucket, stat string) int {
+	n := 0
+	for _, b := range points {
+		if r.breaches(b.stat(stat)) {
+			n++
+		}
+	}
+	return n
 }
 
 // alarmState is a state as events show it.

@@ -2,6 +2,7 @@ package simcloud
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -110,7 +111,8 @@ func (d *DynamoDB) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemIn
 		}
 		asked := 0
 		out := &dynamodb.BatchGetItemOutput{Responses: map[string][]map[string]types.AttributeValue{}, UnprocessedKeys: map[string]types.KeysAndAttributes{}}
-		for name, of := range in.RequestItems { // the order cannot show: each table has its own answer
+		for _, name := range slices.Sorted(maps.Keys(in.RequestItems)) {
+			of := in.RequestItems[name]
 			items, err := d.batch(name, of)
 			if err != nil {
 				return nil, err

@@ -39,12 +39,17 @@ func (d *DynamoDB) Query(ctx context.Context, in *dynamodb.QueryInput, _ ...func
 }
 
 func checkQuery(in *dynamodb.QueryInput) error {
-	legacy := in.AttributesToGet != nil || in.ConditionalOperator != "" || in.KeyConditions != nil || in.QueryFilter != nil
+	if in.AttributesToGet != nil || in.ConditionalOperator != "" || in.KeyConditions != nil || in.QueryFilter != nil {
+		return notSimulated("legacy conditions of Query")
+	}
+	if in.FilterExpression != nil || in.IndexName != nil || in.Select != "" || in.ReturnConsumedCapacity != "" {
+		return notSimulated("FilterExpression, IndexName, Select and consumed capacity of Query")
+	}
+	return checkPage(in)
+}
+
+func checkPage(in *dynamodb.QueryInput) error {
 	switch {
-	case legacy || in.ReturnConsumedCapacity != "":
-		return notSimulated("legacy conditions and consumed capacity of Query")
-	case in.FilterExpression != nil || in.IndexName != nil || in.Select != "":
-		return notSimulated("FilterExpression, IndexName and Select of Query")
 	case in.KeyConditionExpression == nil:
 		return invalid("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
 	case in.Limit != nil && *in.Limit < 1:
@@ -135,17 +140,14 @@ func bounds(op string, v []string) (below, above func(string) bool) {
 
 // page reads one page.
 func (t *table) page(in *dynamodb.QueryInput, asked keyRange, paths []docPath) (*dynamodb.QueryOutput, error) {
-	items := t.partitions[asked.hash]
-	first := sort.Search(len(items), func(i int) bool { return !asked.below(items[i].rang) })
-	end := max(first, sort.Search(len(items), func(i int) bool { return asked.above(items[i].rang) }))
 	backward := in.ScanIndexForward != nil && !*in.ScanIndexForward
-	items = items[first:end]
-	if in.ExclusiveStartKey != nil {
-		start, err := t.key(in.ExclusiveStartKey)
-		if err != nil || start.hash != asked.hash {
-			return nil, invalid("The provided starting key is invalid")
-		}
-		items = after(items, start.rang, backward)
+	items, err := t.rest(asked, in.ExclusiveStartKey, backward)
+	if err != nil {
+		return nil, err
+	}
+	limit := len(items) + 1 // never reached: then all is read, and known to be all
+	if in.Limit != nil {
+		limit = int(*in.Limit)
 	}
 	out := &dynamodb.QueryOutput{Items: []map[string]types.AttributeValue{}}
 	size := 0
@@ -155,20 +157,41 @@ func (t *table) page(in *dynamodb.QueryInput, asked keyRange, paths []docPath) (
 			item = items[len(items)-1-i].item
 		}
 		if size += itemSize(item); size > maxPage && i > 0 {
+			limit = i
 			break
 		}
 		out.Items = append(out.Items, pick(item, paths))
 		out.LastEvaluatedKey = t.keyAttributes(item)
-		if in.Limit != nil && len(out.Items) == int(*in.Limit) {
+		if i+1 == limit {
 			break
 		}
 	}
-	if len(out.Items) == len(items) && (in.Limit == nil || len(out.Items) < int(*in.Limit)) {
-		out.LastEvaluatedKey = nil // all read, and known to be all
+	if len(out.Items) < limit {
+		out.LastEvaluatedKey = nil
 	}
 	out.Count = int32(len(out.Items)) //nolint:gosec // a page
 	out.ScannedCount = out.Count
 	return out, nil
+}
+
+// rest are the items asked for that the last page has left.
+func (t *table) rest(asked keyRange, start attributes, backward bool) ([]stored, error) {
+	items := asked.of(t.partitions[asked.hash])
+	if start == nil {
+		return items, nil
+	}
+	key, err := t.key(start)
+	if err != nil || key.hash != asked.hash {
+		return nil, invalid("The provided starting key is invalid")
+	}
+	return after(items, key.rang, backward), nil
+}
+
+// of are the items within the range.
+func (k keyRange) of(items []stored) []stored {
+	first := sort.Search(len(items), func(i int) bool { return !k.below(items[i].rang) })
+	end := sort.Search(len(items), func(i int) bool { return k.above(items[i].rang) })
+	return items[first:max(first, end)]
 }
 
 // after leaves the items past the one where the last page ended.

@@ -249,7 +249,7 @@ func (w *write) work() (err error) {
 			return err
 		}
 	}
-	w.after = cloneItem(base)
+	w.after = base // never changed in place: apply copies
 	if w.changes != nil {
 		if w.after, err = w.changes.apply(base); err != nil {
 			return err

@@ -74,7 +74,7 @@ func (t *ecsTask) describeContainer(i int) types.Container {
 		out.MemoryReservation = aws.String(strconv.Itoa(int(*c.reservation)))
 	}
 	for _, b := range t.bindings {
-		for _, ip := range bindIPs {
+		for _, ip := range bindIPs() {
 			if b.container == i {
 				out.NetworkBindings = append(out.NetworkBindings, types.NetworkBinding{
 					BindIP: aws.String(ip), ContainerPort: aws.Int32(int32(b.port)), HostPort: aws.Int32(int32(b.host)), Protocol: b.protocol,

@@ -81,7 +81,7 @@ type bindingDetail struct {
 }
 
 // bindIPs are the addresses of a binding's rows: IPv4 and IPv6.
-var bindIPs = [...]string{"0.0.0.0", "::"}
+func bindIPs() [2]string { return [2]string{"0.0.0.0", "::"} }
 
 func newTaskDetail(t *ecsTask) taskDetail {
 	d := taskDetail{
@@ -114,7 +114,7 @@ func (t *ecsTask) containerDetail(i int) containerDetail {
 		d.Memory = strconv.Itoa(int(*c.memory))
 	}
 	for _, b := range t.bindings {
-		for _, ip := range bindIPs {
+		for _, ip := range bindIPs() {
 			if b.container == i {
 				d.NetworkBindings = append(d.NetworkBindings, bindingDetail{ip, b.port, b.host, string(b.protocol)})
 			}
@@ -184,8 +184,10 @@ func newHostDetail(h *ecsHost, now time.Time) hostDetail {
 
 func resourceDetails(cpu, memory int, tcp, udp []string) []resourceDetail {
 	return []resourceDetail{
-		{Name: "CPU", Type: "INTEGER", IntegerValue: &cpu}, {Name: "MEMORY", Type: "INTEGER", IntegerValue: &memory},
-		{Name: "PORTS", Type: "STRINGSET", StringSetValue: tcp}, {Name: "PORTS_UDP", Type: "STRINGSET", StringSetValue: udp},
+		{Name: "CPU", Type: "INTEGER", IntegerValue: &cpu},
+		{Name: "MEMORY", Type: "INTEGER", IntegerValue: &memory},
+		{Name: "PORTS", Type: "STRINGSET", StringSetValue: tcp},
+		{Name: "PORTS_UDP", Type: "STRINGSET", StringSetValue: udp},
 	}
 }
 
@@ -194,7 +196,7 @@ func resourceDetails(cpu, memory int, tcp, udp []string) []resourceDetail {
 func (h *ecsHost) ports(protocol types.TransportProtocol, tasks bool) []string {
 	var taken []int
 	if protocol == types.TransportProtocolTcp {
-		taken = append(taken, agentPorts[:]...)
+		taken = append(taken, agentPorts()...)
 	}
 	for p := range h.static {
 		if tasks && p.protocol == protocol {

@@ -17,7 +17,7 @@ const (
 )
 
 // agentPorts are the TCP ports that the agent reserves at registration.
-var agentPorts = [...]int{22, 2375, 2376, 51678, 51679}
+func agentPorts() []int { return []int{22, 2375, 2376, 51678, 51679} }
 
 // ecsHost is a container instance.
 type ecsHost struct {
@@ -67,7 +67,7 @@ func (h *ecsHost) has(required []ecsAttribute) bool {
 
 // takes says whether a static port is taken.
 func (h *ecsHost) takes(p ecsPort) bool {
-	reserved := p.protocol == types.TransportProtocolTcp && slices.Contains(agentPorts[:], p.number)
+	reserved := p.protocol == types.TransportProtocolTcp && slices.Contains(agentPorts(), p.number)
 	return reserved || h.static[p] || h.dynamic[p]
 }
 
@@ -111,7 +111,7 @@ func (f *fleet) register(i *asInstance) {
 	i.host = h
 	h.cluster.hosts = append(h.cluster.hosts, h)
 	h.cluster.hostByID[h.id] = h
-	f.remember(HostRegistered, i.id)
+	f.remember("HostRegistered", i.id)
 	f.hostChanged(h)
 	f.nextFlap(h)
 	if f.behaviour.PlaceOnRegistration {
@@ -137,14 +137,14 @@ func (f *fleet) nextFlap(h *ecsHost) {
 }
 
 // disconnect takes the agent's connection away for some time.
-func (f *fleet) disconnect(h *ecsHost, for_ time.Duration) {
+func (f *fleet) disconnect(h *ecsHost, d time.Duration) {
 	h.outages++
 	if h.outages == 1 {
-		f.remember(AgentLost, h.instance.id)
+		f.remember("AgentLost", h.instance.id)
 		h.connected = false
 		f.hostChanged(h)
 	}
-	f.after(for_, func() {
+	f.after(d, func() {
 		h.outages--
 		if h.outages == 0 && !h.dead && h.status != statusInactive {
 			f.reconnect(h)
@@ -154,7 +154,7 @@ func (f *fleet) disconnect(h *ecsHost, for_ time.Duration) {
 
 func (f *fleet) reconnect(h *ecsHost) {
 	h.connected = true
-	f.remember(AgentBack, h.instance.id)
+	f.remember("AgentBack", h.instance.id)
 	f.hostChanged(h)
 	due := h.unreported
 	h.unreported = nil
@@ -193,7 +193,6 @@ func (f *fleet) hostDies(h *ecsHost) {
 // STOPPED, the container instance is deregistered.
 func (f *fleet) hostGone(h *ecsHost) {
 	f.hostDies(h)
-	h.status = statusInactive
 	for _, t := range slices.Clone(h.tasks) {
 		if t.desired != statusStopped {
 			f.unwant(t)
@@ -201,6 +200,7 @@ func (f *fleet) hostGone(h *ecsHost) {
 		}
 		f.endTask(t)
 	}
+	h.status = statusInactive
 	f.hostChanged(h)
 	f.after(describable, func() {
 		h.cluster.hosts = without(h.cluster.hosts, h)

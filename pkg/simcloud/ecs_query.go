@@ -43,7 +43,7 @@ func (k ecsConstraint) describe() types.PlacementConstraint {
 }
 
 // parseQuery reads an expression of the cluster query language: comparisons of a
-// subject joined by and, or, not and parentheses; not binds tightest, or least.
+// subject joined by not, and, or (which bind in that order) and parentheses.
 func parseQuery(text string) (ecsQuery, error) {
 	p := &queryParser{words: queryWords(text), text: text}
 	q, err := p.either()

@@ -326,7 +326,7 @@ func (f *fleet) startFailed(t *ecsTask) {
 	if s == nil || t.deployment != s.deployments[0] {
 		return
 	}
-	f.remember(TaskCrashed, t.arn)
+	f.remember("TaskCrashed", t.arn)
 	t.deployment.failed++
 	s.failures++
 	b := f.behaviour
@@ -347,6 +347,7 @@ func (f *fleet) deploy(s *ecsService, d *ecsDefinition) {
 	s.deployments = append([]*ecsDeployment{n}, s.deployments...)
 	s.failures, s.heldUntil, s.steadySince = 0, time.Time{}, time.Time{}
 	f.deploymentChanged(s, n, "SERVICE_DEPLOYMENT_IN_PROGRESS", "in progress.")
+	f.changed()
 }
 
 // settle closes a deployment that is complete and tells of a steady state.
@@ -355,7 +356,7 @@ func (f *fleet) settle(s *ecsService) {
 		return d != s.deployments[0] && !slices.ContainsFunc(s.tasks, func(t *ecsTask) bool { return t.deployment == d })
 	})
 	n := f.census(s)
-	if len(s.deployments) > 1 || len(n.stale) > 0 || len(n.fresh) != s.desired || n.healthy != s.desired {
+	if len(s.deployments) > 1 || len(n.stale) > 0 || n.stopping > 0 || len(n.fresh) != s.desired || n.healthy != s.desired {
 		s.steadySince = time.Time{}
 		return
 	}

@@ -101,21 +101,8 @@ type serviceChange struct {
 
 // apply changes a service and asks for a scheduling pass.
 func (f *fleet) apply(s *ecsService, change serviceChange) error {
-	if p := change.percents; p != nil {
-		if err := onlyMembers(p, "MinimumHealthyPercent", "MaximumPercent"); err != nil {
-			return err
-		}
-		low, high := s.minPercent, s.maxPercent
-		if p.MinimumHealthyPercent != nil {
-			low = int(*p.MinimumHealthyPercent)
-		}
-		if p.MaximumPercent != nil {
-			high = int(*p.MaximumPercent)
-		}
-		if low < 0 || low > 100 || high < 100 {
-			return invalidParameter("Invalid deployment percentages: minimum %d, maximum %d.", low, high)
-		}
-		s.minPercent, s.maxPercent = low, high
+	if err := s.setPercents(change.percents); err != nil {
+		return err
 	}
 	if change.constraints != nil {
 		s.constraints = change.constraints
@@ -134,6 +121,21 @@ func (f *fleet) apply(s *ecsService, change serviceChange) error {
 		s.retryAnew()
 		f.plan(s)
 	}
+	return nil
+}
+
+func (s *ecsService) setPercents(p *types.DeploymentConfiguration) error {
+	if p == nil {
+		return nil
+	}
+	if err := onlyMembers(p, "MinimumHealthyPercent", "MaximumPercent"); err != nil {
+		return err
+	}
+	low, high := sizeOr(p.MinimumHealthyPercent, s.minPercent), sizeOr(p.MaximumPercent, s.maxPercent)
+	if low < 0 || low > 100 || high < 100 {
+		return invalidParameter("Invalid deployment percentages: minimum %d, maximum %d.", low, high)
+	}
+	s.minPercent, s.maxPercent = low, high
 	return nil
 }
 

@@ -9,7 +9,6 @@ import (
 // ecsTask is a task. Its host holds its resources from its creation until it is
 // STOPPED.
 type ecsTask struct {
-	n          int // counts all tasks of the world
 	id, arn    string
 	cluster    *ecsCluster
 	service    *ecsService // nil: standalone
@@ -68,7 +67,7 @@ func (f *fleet) startTask(h *ecsHost, r ecsRequest, s *ecsService, startedBy str
 	f.tasksMade++
 	id := f.id(32)
 	t := &ecsTask{
-		n: f.tasksMade, id: id, arn: f.arn("ecs", "task/"+h.cluster.name+"/"+id), cluster: h.cluster, service: s,
+		id: id, arn: f.arn("ecs", "task/"+h.cluster.name+"/"+id), cluster: h.cluster, service: s,
 		definition: r.definition, host: h, group: r.group, startedBy: startedBy,
 		last: statusPending, desired: statusRunning, created: f.now, connection: f.now,
 	}
@@ -229,7 +228,7 @@ func (f *fleet) crash(t *ecsTask) {
 	if !t.serving() {
 		return
 	}
-	f.remember(TaskCrashed, t.arn)
+	f.remember("TaskCrashed", t.arn)
 	t.ended = f.now
 	t.exit = new(int32)
 	*t.exit = 1
@@ -266,7 +265,7 @@ func (f *fleet) endTask(t *ecsTask) {
 		t.service.tasks = without(t.service.tasks, t)
 	}
 	f.taskChanged(t)
-	if h.status != statusInactive {
+	if !h.dead {
 		f.hostChanged(h)
 	}
 	f.loadChanged(t.service)

@@ -40,6 +40,7 @@ type fleet struct {
 	waits          []Wait
 	onChange       []func()
 	heard          func(detailType string, detail any) // each event, if wanted
+	published      func(loadPoint)                     // each value of a metric, if wanted
 	tasksMade      int
 }
 
@@ -63,7 +64,7 @@ func (f *fleet) changed() {
 }
 
 // remember notes a change that the world made of itself.
-func (f *fleet) remember(kind ChangeKind, subject string) {
+func (f *fleet) remember(kind, subject string) {
 	f.history = append(f.history, Change{At: f.now, Kind: kind, Subject: subject})
 }
 

@@ -30,12 +30,12 @@ func newPlaceholders(names map[string]string, values attributes) (*placeholders,
 		return nil, invalid("ExpressionAttributeValues must not be empty")
 	}
 	for _, key := range slices.Sorted(maps.Keys(names)) {
-		if !strings.HasPrefix(key, "#") || !isWord(key[1:]) || names[key] == "" {
+		if !isPlaceholder(key, "#") || names[key] == "" {
 			return nil, invalid("ExpressionAttributeNames contains invalid key: Syntax error; key: %q", key)
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(values)) {
-		if !strings.HasPrefix(key, ":") || !isWord(key[1:]) {
+		if !isPlaceholder(key, ":") {
 			return nil, invalid("ExpressionAttributeValues contains invalid key: Syntax error; key: %q", key)
 		}
 	}
@@ -86,6 +86,11 @@ func isWord(s string) bool {
 	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
 }
 
+func isPlaceholder(s, sign string) bool {
+	rest, ok := strings.CutPrefix(s, sign)
+	return ok && isWord(rest)
+}
+
 func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 // tokens cuts an expression up.
@@ -105,35 +110,40 @@ func tokens(text string) ([]token, error) {
 }
 
 func nextToken(rest string) (token, error) {
-	kind := rune(signToken)
-	start := 0
-	switch c := rest[0]; {
-	case strings.IndexByte(" \t\r\n", c) >= 0, strings.IndexByte("().,[]+-=", c) >= 0:
-		return token{kind: kind, text: rest[:1]}, nil
-	case c == '<' || c == '>':
-		if len(rest) > 1 && (rest[1] == '=' || c == '<' && rest[1] == '>') {
-			return token{kind: kind, text: rest[:2]}, nil
-		}
-		return token{kind: kind, text: rest[:1]}, nil
-	case c == '#' || c == ':':
-		kind, start = rune(c), 1
+	if n := signLength(rest); n > 0 {
+		return token{kind: signToken, text: rest[:n]}, nil
+	}
+	kind, start := rune(wordToken), 0
+	if rest[0] == '#' || rest[0] == ':' {
+		kind, start = rune(rest[0]), 1
 	}
 	end := start
 	for end < len(rest) && isWord(rest[end:end+1]) {
 		end++
 	}
-	if end == start {
+	text := rest[:end]
+	switch {
+	case end == start:
 		return token{}, invalid("Invalid expression: Syntax error; token: %q", rest[:1])
+	case isDigits(text):
+		kind = digitsToken
+	case isDigits(text[:1]):
+		return token{}, invalid("Invalid expression: Syntax error; token: %q", text)
 	}
-	if start == 0 {
-		kind = wordToken
-		if isDigits(rest[:end]) {
-			kind = digitsToken
-		} else if isDigits(rest[:1]) {
-			return token{}, invalid("Invalid expression: Syntax error; token: %q", rest[:end])
+	return token{kind: kind, text: text}, nil
+}
+
+// signLength is how long the sign is that the text begins with; 0: none.
+func signLength(rest string) int {
+	for _, sign := range []string{"<=", ">=", "<>"} {
+		if strings.HasPrefix(rest, sign) {
+			return 2
 		}
 	}
-	return token{kind: kind, text: rest[:end]}, nil
+	if strings.IndexByte(" \t\r\n().,[]+-=<>", rest[0]) >= 0 {
+		return 1
+	}
+	return 0
 }
 
 // parser reads one expression.

@@ -21,6 +21,7 @@ type kernel struct {
 	current *proc          // the coroutine that runs, nil while an event does
 	live    map[*proc]bool // invocations under way
 	spawned int
+	stopped bool         // run returns before its end
 	steps   atomic.Int64 // odd while a coroutine runs: read by the watchdog
 	limit   time.Duration
 }
@@ -78,13 +79,15 @@ func (k *kernel) every(first time.Time, d time.Duration, do func() bool) {
 // run lets events happen until virtual time end, then sets the clock to it.
 func (k *kernel) run(end time.Time) error {
 	return watch(k.limit, k.steps.Load, func() error {
-		for len(k.events) > 0 && !k.events[0].at.After(end) {
+		for !k.stopped && len(k.events) > 0 && !k.events[0].at.After(end) {
 			e := heap.Pop(&k.events).(event)
 			k.driver.Until(e.at)
 			k.now = e.at
 			e.do()
 		}
-		k.now = end
+		if !k.stopped {
+			k.now = end
+		}
 		return nil
 	})
 }

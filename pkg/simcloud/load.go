@@ -175,21 +175,40 @@ func (f *fleet) step(l *load) {
 		f.publishUse(l, period)
 	}
 	if f.now.Equal(f.now.Truncate(time.Minute)) {
-		f.publish("Web", "RequestCount", map[string]string{"ServiceName": l.service.name}, f.now.Add(-time.Minute), time.Minute, l.minute.Requests)
+		dimensions := map[string]string{"ServiceName": l.service.name}
+		f.publishPoint(loadPoint{"Web", "RequestCount", dimensions, f.now.Add(-time.Minute), time.Minute, l.minute.Requests})
 		l.minute = Figures{}
 	}
 	l.rate = math.Max(0, l.spec.Rate(f.now))
 }
 
+// loadPoint is one value of a metric.
+type loadPoint struct {
+	namespace, name string
+	dimensions      map[string]string
+	from            time.Time
+	period          time.Duration
+	value           float64
+}
+
+func (f *fleet) publishPoint(p loadPoint) {
+	if f.published != nil {
+		f.published(p)
+	}
+	f.publish(p.namespace, p.name, p.dimensions, p.from, p.period, p.value)
+}
+
 // publishUse publishes the mean of the samples since the last point, if there
 // were any: a service without tasks has no point, not a point of zero.
 func (f *fleet) publishUse(l *load, period time.Duration) {
-	dimensions := func() map[string]string {
-		return map[string]string{"ClusterName": l.service.cluster.name, "ServiceName": l.service.name}
-	}
-	if l.cpu.n > 0 {
-		f.publish("AWS/ECS", "CPUUtilization", dimensions(), l.from, period, l.cpu.sum/float64(l.cpu.n))
-		f.publish("AWS/ECS", "MemoryUtilization", dimensions(), l.from, period, l.memory.sum/float64(l.memory.n))
+	for _, m := range []struct {
+		name string
+		of   mean
+	}{{"CPUUtilization", l.cpu}, {"MemoryUtilization", l.memory}} {
+		if m.of.n > 0 {
+			dimensions := map[string]string{"ClusterName": l.service.cluster.name, "ServiceName": l.service.name}
+			f.publishPoint(loadPoint{"AWS/ECS", m.name, dimensions, l.from, period, m.of.sum / float64(m.of.n)})
+		}
 	}
 	l.cpu, l.memory, l.from = mean{}, mean{}, f.now.Truncate(period)
 }

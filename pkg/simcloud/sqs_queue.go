@@ -174,9 +174,8 @@ func (q *queue) hold(m *message) {
 	if q.fifo {
 		q.inFlight[m.group]++
 	}
-	receipt := m.receives
 	q.c.after(q.visibility, func() {
-		if m.inFlight && m.receives == receipt {
+		if m.inFlight { // still in this flight: no other can begin before its end
 			q.land(m)
 			q.arrive(m)
 		}

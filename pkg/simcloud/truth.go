@@ -17,25 +17,19 @@ type World struct{ f *fleet }
 // World is the truth about this cloud.
 func (c *Cloud) World() *World { return &World{c.fleet} }
 
-// ChangeKind is a kind of change that the world makes of itself.
-type ChangeKind string
-
-// The changes that the world makes of itself, and their subjects.
-const (
-	TaskCrashed    ChangeKind = "TaskCrashed"    // a task ended, or could not start, by itself: task ARN
-	AgentLost      ChangeKind = "AgentLost"      // an agent disconnected: instance id
-	AgentBack      ChangeKind = "AgentBack"      // it is connected again: instance id
-	HostLaunched   ChangeKind = "HostLaunched"   // an instance was launched: instance id
-	HostRegistered ChangeKind = "HostRegistered" // its agent registered: instance id
-	HostKilled     ChangeKind = "HostKilled"     // an instance died: instance id
-	LaunchFailed   ChangeKind = "LaunchFailed"   // no capacity: group name
-	ByHand         ChangeKind = "ByHand"         // somebody changed a desired count or a maximum: service or group name
-)
-
-// Change is a change that the world made of itself.
+// Change is a change that the world made of itself. Its kinds and their subjects:
+//
+//	TaskCrashed     a task ended, or could not start, by itself: task ARN
+//	AgentLost       an agent disconnected: instance id
+//	AgentBack       it is connected again: instance id
+//	HostLaunched    an instance was launched: instance id
+//	HostRegistered  its agent registered: instance id
+//	HostKilled      an instance died: instance id
+//	LaunchFailed    no capacity: group name
+//	ByHand          somebody changed a desired count or a maximum: service or group name
 type Change struct {
 	At      time.Time
-	Kind    ChangeKind
+	Kind    string
 	Subject string
 }
 
@@ -295,7 +289,7 @@ func (w *World) SetDesiredByHand(cluster, service string, n int) error {
 	if s == nil || n < 0 {
 		return fmt.Errorf("set desired count of %s to %d: %w", service, n, &ecstypes.ServiceNotFoundException{Message: aws.String("Service not found.")})
 	}
-	w.f.remember(ByHand, service)
+	w.f.remember("ByHand", service)
 	return w.f.apply(s, serviceChange{desired: &n})
 }
 
@@ -306,6 +300,6 @@ func (w *World) ChangeMax(group string, maximum int) error {
 	if g == nil {
 		return fmt.Errorf("change max of %s: no such group", group)
 	}
-	w.f.remember(ByHand, group)
+	w.f.remember("ByHand", group)
 	return w.f.setBounds(g, g.minimum, maximum, nil)
 }

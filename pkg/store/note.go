@@ -204,10 +204,13 @@ func (n *noting) settle(s cluster.Subject, a about, p plan.Plan) error {
 		}
 		return nil
 	}
-	if known && string(a.Memory) == string(old.Memory) && a.Count == old.Count {
+	if known && string(a.Memory) == string(old.Memory) && a.Count == old.Count && a.Since.Equal(old.Since) {
 		return nil
 	}
-	said, err := encode(a.Said)
+	said, err := "", error(nil)
+	if a.Count > 0 {
+		said, err = encode(a.Said)
+	}
 	i := key(n.key, "now#about#"+string(s))
 	maps.Copy(i, item{"memory": text(string(a.Memory)), "said": text(said), "count": number(a.Count), "since": millis(a.Since), "until": millis(n.now), "version": number(a.Version + 1)})
 	put := &types.Put{TableName: aws.String(n.store.Table), Item: i}

@@ -119,11 +119,13 @@ func (w *world) DescribeTasks(_ context.Context, in *ecs.DescribeTasksInput, _ .
 
 func (w *world) DescribeTaskDefinition(_ context.Context, in *ecs.DescribeTaskDefinitionInput, _ ...func(*ecs.Options)) (*ecs.DescribeTaskDefinitionOutput, error) {
 	w.defined++
-	return &ecs.DescribeTaskDefinitionOutput{TaskDefinition: &types.TaskDefinition{TaskDefinitionArn: in.TaskDefinition, Family: aws.String("f"), Revision: 3,
+	return &ecs.DescribeTaskDefinitionOutput{TaskDefinition: &types.TaskDefinition{
+		TaskDefinitionArn: in.TaskDefinition, Family: aws.String("f"), Revision: 3,
 		ContainerDefinitions: []types.ContainerDefinition{
 			{Cpu: 100, Memory: aws.Int32(300), PortMappings: []types.PortMapping{{ContainerPort: aws.Int32(80), HostPort: aws.Int32(0)}, {HostPort: aws.Int32(9000), Protocol: types.TransportProtocolUdp}}},
 			{Cpu: 28, Memory: aws.Int32(200), MemoryReservation: aws.Int32(100), HealthCheck: &types.HealthCheck{}},
-		}, RequiresAttributes: []types.Attribute{{Name: aws.String("gpu")}}}}, nil
+		}, RequiresAttributes: []types.Attribute{{Name: aws.String("gpu")}},
+	}}, nil
 }
 
 func (w *world) DescribeAutoScalingGroups(_ context.Context, in *autoscaling.DescribeAutoScalingGroupsInput, _ ...func(*autoscaling.Options)) (*autoscaling.DescribeAutoScalingGroupsOutput, error) {
@@ -213,8 +215,10 @@ func newWorld() (*world, *Cloud) {
 		}
 		w.tasks = append(w.tasks, types.Task{TaskArn: aws.String(fmt.Sprint("t", n)), DesiredStatus: aws.String(wanted), LastStatus: aws.String(last), Group: aws.String("service:web"), ContainerInstanceArn: aws.String("h0")})
 	}
-	w.groups = []asgtypes.AutoScalingGroup{{AutoScalingGroupName: aws.String("g"), MinSize: aws.Int32(1), MaxSize: aws.Int32(9), DesiredCapacity: aws.Int32(5), AvailabilityZones: []string{"b", "a"},
-		Instances: []asgtypes.Instance{{InstanceId: aws.String("i-0"), LifecycleState: asgtypes.LifecycleStateInService, InstanceType: aws.String("m6i.large")}}}}
+	w.groups = []asgtypes.AutoScalingGroup{{
+		AutoScalingGroupName: aws.String("g"), MinSize: aws.Int32(1), MaxSize: aws.Int32(9), DesiredCapacity: aws.Int32(5), AvailabilityZones: []string{"b", "a"},
+		Instances: []asgtypes.Instance{{InstanceId: aws.String("i-0"), LifecycleState: asgtypes.LifecycleStateInService, InstanceType: aws.String("m6i.large")}},
+	}}
 	w.launch = autoscaling.LaunchInstancesOutput{Instances: []asgtypes.InstanceCollection{{InstanceIds: []string{"i-8", "i-9"}}}}
 	return w, New(w, w, w, inTurn, func() time.Time { return noon })
 }

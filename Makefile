@@ -1,0 +1,91 @@
+# make alone lists the targets. What they install goes to .tools/, what they
+# build to dist/; git ignores both.
+
+GO         ?= go
+TOOLS      := $(CURDIR)/.tools
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI   := $(TOOLS)/bin/golangci-lint-$(GOLANGCI_VERSION)
+FUNCTIONS  := ingest reconcile
+
+# Where goroutines really run side by side. Everything else is one at a time.
+RACE       := ./functions/reconcile/... ./pkg/awscloud/...
+
+# What has to compile on an operator's machine, whatever that is.
+PORTABLE   := ./cmd/... ./pkg/... ./events/...
+
+export GOLANGCI_LINT_CACHE := $(TOOLS)/cache/golangci-lint
+
+.DEFAULT_GOAL := help
+.PHONY: help demo build test check format check-format vet lint check-modules generate check-fresh bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## replay a day of web traffic in the simulated cloud; needs Go only (ARGS='--seed 2')
+	@echo "Building the command line. The first time takes two to three minutes on two cores, later times seconds."
+	@$(GO) run ./cmd/plimsoll demo $(ARGS)
+
+build: $(FUNCTIONS:%=dist/%/bootstrap) dist/plimsoll ## build the Lambda functions (linux/arm64) and the command line into dist/
+
+# -buildvcs=false: the bytes depend on the code alone, not on the commit.
+.PHONY: $(FUNCTIONS:%=dist/%/bootstrap) dist/plimsoll
+$(FUNCTIONS:%=dist/%/bootstrap): dist/%/bootstrap:
+	GOOS=linux GOARCH=arm64 CGO_ENABLED=0 $(GO) build -buildvcs=false -tags lambda.norpc -trimpath -ldflags '-s -w' -o $@ ./functions/$*/bootstrap
+
+dist/plimsoll:
+	@mkdir -p dist
+	$(GO) build -trimpath -o dist/ ./cmd/plimsoll
+
+# The race detector needs a C compiler; without one its run is left out aloud.
+test: ## run all tests, and the race detector where goroutines meet; go prints each package's time
+	$(GO) test ./...
+	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v "$$($(GO) env CC)" >/dev/null; then \
+		echo "$(GO) test -race $(RACE)"; $(GO) test -race $(RACE); \
+	else echo "LEFT OUT: the race detector, for want of a C compiler"; fi
+
+check: check-format vet lint check-modules check-fresh ## check format, vet, lint, go.mod and that generated files are fresh; wants everything committed
+
+format: $(GOLANGCI) ## format the Go code in place
+	$(GOLANGCI) fmt
+
+check-format: $(GOLANGCI) ## show what format would change
+	$(GOLANGCI) fmt --diff
+
+# Each system compiles the AWS SDK once: minutes the first time.
+vet: ## go vet for Linux, Windows and macOS
+	@for os in linux windows darwin; do \
+		echo "go vet for $$os"; GOOS=$$os $(GO) vet $(PORTABLE) || exit 1; \
+	done
+
+# Another clone on the same machine may lint too: the cache is our own.
+lint: $(GOLANGCI) ## golangci-lint, which has staticcheck and gosec in it
+	$(GOLANGCI) run --allow-parallel-runners
+
+check-modules: ## show what go mod tidy would change
+	$(GO) mod tidy -diff
+
+# Generated files are written by the tests that compare them, with -update.
+generate: ## write the generated files anew: docs/reasons.md, the schema, golden files
+	@set -e; packages=$$(grep -rl --include='*_test.go' 'flag\.Bool("update"' cmd events functions pkg test 2>/dev/null | sed 's,/[^/]*$$,,; s,^,./,' | sort -u); \
+	if [ -z "$$packages" ]; then echo "nothing is generated"; exit 0; fi; \
+	for p in $$packages; do $(GO) test -count=1 "$$p" -update; done
+
+check-fresh: generate ## fail if generate changed anything, or something is not committed
+	@if ! git rev-parse --git-dir >/dev/null 2>&1; then echo "LEFT OUT: the clean tree, for want of git"; exit 0; fi; \
+	changed=$$(git status --porcelain); \
+	if [ -n "$$changed" ]; then \
+		echo "The tree is not clean: commit what you changed; if you did not change it, make generate did."; \
+		echo "$$changed"; git --no-pager diff --stat; exit 1; \
+	fi; echo "clean tree: ok"
+
+bench: ## run the benchmarks of the planner and of the simulated cloud
+	$(GO) test -run '^$$' -bench . -benchmem ./pkg/plan/ ./pkg/simcloud/
+
+clean: ## remove what build made (the tools stay: rm -r .tools)
+	rm -rf dist
+
+$(GOLANGCI):
+	@echo "Building golangci-lint $(GOLANGCI_VERSION). This takes minutes, once."
+	@mkdir -p $(TOOLS)/bin
+	GOBIN=$(TOOLS)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	@mv $(TOOLS)/bin/golangci-lint $@

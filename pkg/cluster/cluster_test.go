@@ -1,0 +1,61 @@
+package cluster
+
+import (
+	"testing"
+	"time"
+)
+
+func TestWhichTasksCountAsHealthy(t *testing.T) {
+	now := time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
+	running := Task{Last: "RUNNING", Wanted: "RUNNING", Health: "UNKNOWN", StartedAt: now.Add(-time.Hour)}
+	with := func(change func(*Task)) Task { c := running; change(&c); return c }
+	for _, tt := range []struct {
+		name    string
+		task    Task
+		checked bool
+		want    bool
+	}{
+		{"runs, and has no health check", running, false, true},
+		{"has a health check that has not answered yet", running, true, false},
+		{"its health check passed", with(func(t *Task) { t.Health = "HEALTHY" }), true, true},
+		{"its health check passed at once", with(func(t *Task) { t.Health, t.StartedAt = "HEALTHY", now }), true, true},
+		{"its health check failed", with(func(t *Task) { t.Health = "UNHEALTHY" }), true, false},
+		{"runs for less than ECS waits", with(func(t *Task) { t.StartedAt = now.Add(-SettledAfter + time.Second) }), false, false},
+		{"runs for as long as ECS waits", with(func(t *Task) { t.StartedAt = now.Add(-SettledAfter) }), false, true},
+		{"was told to stop", with(func(t *Task) { t.Wanted = "STOPPED" }), false, false},
+		{"does not run yet", with(func(t *Task) { t.Last = "PENDING" }), false, false},
+	} {
+		if got := tt.task.Healthy(Revision{Checked: tt.checked}, now); got != tt.want {
+			t.Errorf("%s: %t", tt.name, got)
+		}
+	}
+}
+
+func TestAHostIsEmptyOnlyIfNothingIsTaken(t *testing.T) {
+	all := Resources{CPU: 10, Memory: 10}
+	for name, h := range map[string]Host{
+		"a task runs":        {Registered: all, Remaining: all, Running: 1},
+		"a task starts":      {Registered: all, Remaining: all, Pending: 1},
+		"a task still stops": {Registered: all, Remaining: Resources{CPU: 10, Memory: 4}},
+	} {
+		if h.Empty() {
+			t.Errorf("%s, and the host is empty", name)
+		}
+	}
+	if !(Host{Registered: all, Remaining: all}).Empty() {
+		t.Error("nothing is there, and the host is not empty")
+	}
+}
+
+func TestSubjectsKeepTheirNames(t *testing.T) {
+	for _, name := range []string{"web", "a/b", ""} {
+		for _, s := range []Subject{ServiceSubject(name), GroupSubject(name), HostSubject(name)} {
+			if s.Name() != name {
+				t.Errorf("%q is named %q", s, s.Name())
+			}
+		}
+	}
+	if Subject("bare").Name() != "bare" {
+		t.Error("a subject without a kind loses its name")
+	}
+}

@@ -1,0 +1,61 @@
+package plan
+
+// Explanation says what a reason means and what an operator can do about it.
+type Explanation struct {
+	Reason  Reason
+	Meaning string
+	Advice  string // empty: nothing is to be done
+}
+
+// Reasons explains the closed list of reasons, in the order of reason.go.
+// docs/reasons.md is made from it.
+func Reasons() []Explanation {
+	return append(taskReasons(), hostReasons()...)
+}
+
+func taskReasons() []Explanation {
+	return []Explanation{
+		{AboveTarget, "A signal is above its target: the service gets more tasks, as far as there is room now.", ""},
+		{BelowTarget, "Every signal is below its target: the service gives up tasks.", ""},
+		{WithinTolerance, "Every signal is near its target: the count stays.", "A smaller `tolerance` follows the load more closely, and changes more often."},
+		{BelowMinimum, "The count was below the policy's `tasks.min` and is raised to it, whatever the signals say.", ""},
+		{AboveMaximum, "The count was above the policy's `tasks.max` and is lowered to it, whatever the signals say.", ""},
+		{AtMaximum, "More tasks are wanted than the policy's `tasks.max`.", "Raise `tasks.max` if the service is to grow further."},
+		{AtMinimum, "Fewer tasks are wanted than the policy's `tasks.min`.", "Lower `tasks.min` if the service may shrink further."},
+		{MetricMissing, "A signal has no fresh value. The count may rise by other signals and does not fall: unknown is not zero.", "Check that the metric is published under the name, dimensions and period of the policy. An average of a service without running tasks has no value."},
+		{Stabilising, "The stabilisation window still holds a recommendation that speaks against the change.", "A shorter `window` reacts sooner, and to shorter peaks and lulls."},
+		{RateLimited, "The count has changed as much as `maxTasks` or `maxPercent` allow within `per`.", "Raise the limit if the service must follow faster."},
+		{WaitingForHosts, "Tasks have no place on the hosts there are. The count rises when hosts have come.", "Look at the host groups' decisions if it lasts: they say whether hosts are on their way."},
+		{DeploymentRuns, "ECS replaces tasks by those of another revision: no scale-in meanwhile.", "If the deployment hangs, see the service's events in ECS."},
+		{FloorReached, "Fewer tasks would take the service below its minimum healthy percent, since some are not healthy now.", "See why tasks are not healthy."},
+		{CeilingReached, "More tasks would take the service above its maximum percent while earlier ones still stop.", "A higher `maximumPercent` lets tasks start while others stop."},
+		{NotSteered, "The count is not one that plimsoll sets: the policy has no `tasks` for the service, or it is a daemon, or its deployment controller is not `ECS`.", ""},
+		{NoSignal, "The policy names no signal for the service: its count is only kept between `tasks.min` and `tasks.max`.", "Name a signal under `scale`."},
+		{RevisionMissing, "The service's task definition could not be read: what a task takes is not known, so the count is not raised.", "See whether the task definition still exists."},
+		{ServiceMissing, "The policy names a service that ECS does not know in this cluster.", "Create the service or take it out of the policy."},
+	}
+}
+
+func hostReasons() []Explanation {
+	return []Explanation{
+		{HostsSuffice, "Every task has a place, and no host is empty.", ""},
+		{TasksUnplaced, "Tasks have no place: hosts are launched for exactly those, and for no more than the order of placement may make of it.", ""},
+		{BelowMinHosts, "The group has fewer hosts than the policy's `min`.", ""},
+		{HostsAtMaximum, "More hosts are needed than the policy's `max`, or the group's own maximum, allows.", "Raise the maximum, or add a group."},
+		{NoCapacity, "EC2 had no capacity for a launch. The zone is asked again after 1 to 15 minutes, doubling; other zones and groups are asked meanwhile.", "More zones, more instance types or another group make this rarer."},
+		{HostsOnTheirWay, "Launched hosts have not registered yet. One that has not after 15 minutes is counted as `late` and no longer waited for.", "If hosts are late, see their boot log: the agent must run and name this cluster."},
+		{FitsNoHost, "A task is larger than, or not allowed on, an empty host of every group. What the host lacked is among the numbers.", "Make the task smaller, the hosts larger, or correct its placement constraints."},
+		{HostSizeUnknown, "No host of the group was ever seen and the policy does not say what one offers: one is launched to learn it.", "Write `offers` into the policy to grow from zero in one step."},
+		{HostEmpty, "The host stayed empty for `removal.emptyAfter` and nothing needs it: it is set to DRAINING.", ""},
+		{HostDrained, "The second look found the DRAINING host empty: it is terminated, and the group's desired capacity lowered.", ""},
+		{HostNeeded, "Tasks need the host after all: a host that plimsoll set to DRAINING is made ACTIVE again, an empty one stays.", ""},
+		{HostsAtMinimum, "The group is at the policy's `min` or its own minimum: empty hosts stay, and one that is DRAINING comes back.", "Lower the minimum if the hosts are to go."},
+		{RemovalBudget, "As many hosts of the group are leaving as `removal.maxAtOnce` allows.", "Raise it if hosts are to leave faster."},
+		{EmptyTooShort, "Hosts are empty, but not for as long as `removal.emptyAfter`.", ""},
+		{HostProtected, "The instance is protected from scale-in: plimsoll does not remove it.", "Take the protection off if the host is to go."},
+		{DrainStuck, "A host that plimsoll set to DRAINING still has tasks after `removal.drainTimeout`: it is made ACTIVE again.", "See why its tasks do not stop or find no other place."},
+		{AgentDisconnected, "The host's agent is not connected: the host is neither counted as room nor removed.", "If it lasts, see the agent's log, or terminate the instance."},
+		{GroupSteered, "Another scaling policy, or a capacity provider's managed scaling, steers the group: plimsoll leaves it alone.", "Turn the other one off, or take the group out of the policy."},
+		{GroupMissing, "The policy names a group that Auto Scaling does not know.", "Create the group or take it out of the policy."},
+	}
+}
