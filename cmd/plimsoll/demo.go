@@ -16,6 +16,7 @@ import (
 const (
 	demoScenario = "web-day"
 	demoSpeed    = 4320 // a day in 20 s
+	leastSpeed   = 60   // an interrupt is heard once a virtual minute
 	frames       = 12   // redrawn pictures a second, about
 	leastHeight  = 14   // lines of a terminal on which a picture can be redrawn
 )
@@ -33,8 +34,8 @@ func (o *outside) demo() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if speed < 0 {
-				return failed(exitUsage, "--speed is how many virtual seconds pass in one, 0 or more, not %g", speed)
+			if !(speed == 0 || speed >= leastSpeed) {
+				return failed(exitUsage, "--speed is how many virtual seconds pass in a second: %d or more, or 0 to wait for nothing, not %g", leastSpeed, speed)
 			}
 			if !o.redraws() && !c.Flags().Changed("speed") {
 				speed = 0
@@ -47,7 +48,7 @@ func (o *outside) demo() *cobra.Command {
 		}),
 	}
 	c.Flags().Uint64Var(&seed, "seed", 1, "another seed is another day")
-	c.Flags().Float64Var(&speed, "speed", demoSpeed, "virtual seconds a second; 0: as fast as it goes, which is the default on a pipe")
+	c.Flags().Float64Var(&speed, "speed", demoSpeed, "virtual seconds a second, 60 or more; 0: as fast as it goes, which is the default on a pipe")
 	colorFlag(c, &color)
 	return c
 }

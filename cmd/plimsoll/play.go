@@ -24,42 +24,26 @@ func (o *outside) scenario(name string) (scenario.Scenario, error) {
 	return s, invalid("scenario", name, err)
 }
 
-// play runs a scenario and shows each sample as it is taken. All printing is on
-// the caller's goroutine. When ctx ends, play returns at once; the run under way
-// then stops waiting for anybody and comes to its own end.
+// play runs a scenario and shows each sample as it is taken. When ctx ends, the
+// run ends with the virtual minute.
 func play(ctx context.Context, s scenario.Scenario, opts scenario.Options, show func(scenario.Sample)) (scenario.Result, error) {
-	type end struct {
-		result scenario.Result
-		err    error
-	}
-	samples, ended := make(chan scenario.Sample), make(chan end, 1)
 	if opts.Driver == nil {
 		opts.Driver = simcloud.Jump{}
 	}
 	opts.Driver = unless{ctx, opts.Driver}
 	opts.Progress = func(x scenario.Sample) {
-		select {
-		case samples <- x:
-		case <-ctx.Done():
-		}
-	}
-	go func() {
-		r, err := scenario.Run(ctx, s, opts)
-		ended <- end{r, err}
-	}()
-	for {
-		select {
-		case <-ctx.Done():
-			return scenario.Result{}, failed(exitInterrupted, "interrupted")
-		case x := <-samples:
+		if ctx.Err() == nil {
 			show(x)
-		case e := <-ended:
-			if e.err != nil {
-				return e.result, fmt.Errorf("simulate: %w", e.err)
-			}
-			return e.result, nil
 		}
 	}
+	r, err := scenario.Run(ctx, s, opts)
+	switch {
+	case ctx.Err() != nil:
+		return r, failed(exitInterrupted, "interrupted")
+	case err != nil:
+		return r, fmt.Errorf("simulate: %w", err)
+	}
+	return r, nil
 }
 
 // unless paces a run unless it was interrupted.

@@ -68,6 +68,7 @@ func TestCommandLines(t *testing.T) {
 		{"lint of nothing", []string{"lint"}, 2, "", "requires at least 1 arg(s)"},
 		{"a colour that is none", []string{"demo", "--color", "blue"}, 2, "", "--color is auto, always or never"},
 		{"a speed below zero", []string{"demo", "--speed", "-1"}, 2, "", "--speed"},
+		{"a speed that hears no interrupt", []string{"demo", "--speed", "1"}, 2, "", "60 or more"},
 		{"a peak without a trace", []string{"simulate", "web-day", "--peak", "5"}, 2, "", "--peak"},
 		{"a peak of nothing", []string{"simulate", "web-day", "--trace", "x", "--peak", "0"}, 2, "", "--peak"},
 		{"flags without a scenario", []string{"simulate", "--json"}, 2, "", "needs the name"},
@@ -238,11 +239,11 @@ func TestNoColorIsRespected(t *testing.T) {
 func TestAnInterruptedRunStopsAtOnceWithOneLine(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var shown bytes.Buffer
-	got := tryIn(ctx, []string{"demo", "--speed", "1"}, func(o *outside) {
+	got := tryIn(ctx, []string{"demo", "--speed", "60"}, func(o *outside) {
 		terminal(o)
 		o.out = writerFunc(func(p []byte) (int, error) {
 			if bytes.Contains(p, []byte("requests/s")) {
-				cancel() // with the first picture; the whole day would take a day
+				cancel() // with the first picture; the whole day would take 24 minutes
 			}
 			return shown.Write(p)
 		})
@@ -310,7 +311,7 @@ func TestExplainTellsADecisionThatHappened(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := scenario.Run(s, scenario.Options{Seed: 1})
+	r, err := scenario.Run(t.Context(), s, scenario.Options{Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
