@@ -107,10 +107,20 @@ func (p Page) Explain(r scenario.Result, about cluster.Subject, at time.Time) st
 		}
 		return p.launch(r, about, covers) + p.Wrapped(says) + "\n"
 	}
-	e := all[n]
+	var next *episode
+	if n+1 < len(all) {
+		next = &all[n+1]
+	}
+	return p.told(r, about, all[n], next)
+}
+
+// told is one episode in full, and the headline of the next.
+func (p Page) told(r scenario.Result, about cluster.Subject, e episode, next *episode) string {
+	covers := spanOf(r.Samples)
 	lines := []string{p.bold(covers.second(e.at) + "  " + about.Name() + ": " + headline(e.decision))}
 	add := func(word, text string) { lines = append(lines, p.faint(left("  "+word, 12))+p.wrapped(text, 12)) }
-	add("because", fmt.Sprintf("%s: %s", e.decision.Reason, meanings()[e.decision.Reason]))
+	why := explained(e.decision.Reason)
+	add("because", fmt.Sprintf("%s: %s", why.Reason, why.Meaning))
 	if len(e.decision.Numbers) > 0 {
 		add("numbers", numbers(e.decision))
 	}
@@ -123,13 +133,26 @@ func (p Page) Explain(r scenario.Result, about cluster.Subject, at time.Time) st
 	if e.times > 1 {
 		add("again", fmt.Sprintf("%s until %s", things(e.times-1, "time"), covers.second(e.until)))
 	}
-	if n+1 < len(all) {
-		next := all[n+1]
+	if why.Advice != "" {
+		add("advice", why.Advice)
+	}
+	if next != nil {
 		add("next", fmt.Sprintf("%s  %s: %s", covers.second(next.at), headline(next.decision), next.decision.Reason))
 	} else {
 		add("next", "nothing else until the end of the run")
 	}
 	return strings.Join(lines, "\n") + "\n"
+}
+
+// explained is what is known of a reason; of one that another build recorded,
+// nothing is.
+func explained(r plan.Reason) plan.Explanation {
+	for _, x := range plan.Reasons() {
+		if x.Reason == r {
+			return x
+		}
+	}
+	return plan.Explanation{Reason: r, Meaning: "This build does not know the reason."}
 }
 
 // headline says in a few words what a decision does.

@@ -2,6 +2,7 @@ package report
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"regexp"
@@ -16,6 +17,8 @@ import (
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
 	"github.com/plimsoll-ecs/plimsoll/pkg/scenario"
 )
+
+var update = flag.Bool("update", false, "write the golden files anew")
 
 // made is a scenario and a result that nobody simulated: a wave of so many
 // hours.
