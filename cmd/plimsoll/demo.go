@@ -39,7 +39,11 @@ func (o *outside) demo() *cobra.Command {
 			if !o.redraws() && !c.Flags().Changed("speed") {
 				speed = 0
 			}
-			return o.runDemo(c.Context(), page, seed, speed)
+			s, err := scenario.Builtin(demoScenario)
+			if err != nil {
+				return err
+			}
+			return o.perform(c.Context(), page, s, seed, speed)
 		}),
 	}
 	c.Flags().Uint64Var(&seed, "seed", 1, "another seed is another day")
@@ -48,17 +52,14 @@ func (o *outside) demo() *cobra.Command {
 	return c
 }
 
-func (o *outside) runDemo(ctx context.Context, page report.Page, seed uint64, speed float64) error {
-	s, err := scenario.Builtin(demoScenario)
-	if err != nil {
-		return err
-	}
+// perform runs a scenario for somebody who watches.
+func (o *outside) perform(ctx context.Context, page report.Page, s scenario.Scenario, seed uint64, speed float64) error {
 	fmt.Fprintln(o.out, page.Wrapped(s.Title+" in a simulated ECS: the same functions that Lambda runs, no AWS account.")+"\n")
 	opts := scenario.Options{Seed: seed, Driver: simcloud.Jump{}}
 	if speed > 0 {
 		opts.Driver = simcloud.NewPaced(speed)
 	}
-	show, end := o.lines(page, s), func() {}
+	show, end := o.lines(page, s)
 	if o.redraws() {
 		show, end = o.pictures(page, s, speed)
 	}
@@ -77,13 +78,14 @@ func (o *outside) redraws() bool {
 }
 
 // lines shows a line every two hours of a day.
-func (o *outside) lines(page report.Page, s scenario.Scenario) func(scenario.Sample) {
+func (o *outside) lines(page report.Page, s scenario.Scenario) (show func(scenario.Sample), end func()) {
 	every := report.Every(s.Length.Duration)
-	return func(x scenario.Sample) {
+	show = func(x scenario.Sample) {
 		if x.At.Sub(s.Start)%every == 0 {
 			fmt.Fprintln(o.out, page.Line(s, x))
 		}
 	}
+	return show, func() { fmt.Fprintln(o.out) }
 }
 
 // pictures shows a picture that is drawn over itself. end leaves the terminal as
@@ -125,7 +127,7 @@ func next(s scenario.Scenario, r scenario.Result) string {
 		group = s.Policy.Hosts[0].Group
 	}
 	var b strings.Builder
-	b.WriteString("Next:\n")
+	fmt.Fprintf(&b, "Seed %d, trace hash %s: the same seed is the same run.\n\nNext:\n", r.Seed, r.TraceHash)
 	for _, line := range [][2]string{
 		{fmt.Sprintf("explain %s %s --at %s", s.Name, s.Services[0].Name, busiest.Format("15:04")), "why, at the busiest minute"},
 		{fmt.Sprintf("explain %s %s", s.Name, group), "when hosts came and went"},

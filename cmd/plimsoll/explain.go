@@ -134,7 +134,7 @@ func subject(s scenario.Scenario, r scenario.Result, word string) (cluster.Subje
 	case 1:
 		return cluster.HostSubject(begin[0]), nil
 	case 0:
-		return "", failed(exitNotFound, "the run of %s knows no %s; it knows %s", s.Name, word, strings.Join(names, ", "))
+		return "", failed(exitNotFound, "the run of %s has nothing called %s; it has %s", s.Name, word, strings.Join(names, ", "))
 	default:
 		return "", failed(exitNotFound, "%s is the beginning of %s", word, strings.Join(begin, ", "))
 	}

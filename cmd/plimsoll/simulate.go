@@ -99,7 +99,11 @@ func (o *outside) runSimulation(ctx context.Context, page report.Page, name stri
 		}
 		return errors.Join(err, verdict(r))
 	}
-	head := fmt.Sprintf("%s, %gh, seed %d, trace %s", s.Title, r.Hours, r.Seed, r.TraceHash)
+	under := ""
+	if q.trace != "" {
+		under = " under " + q.trace
+	}
+	head := fmt.Sprintf("%s%s: %.4gh, seed %d, trace hash %s", s.Title, under, r.Hours, r.Seed, r.TraceHash)
 	_, err = io.WriteString(o.out, strings.Join([]string{page.Wrapped(head) + "\n", page.Summary(s, r), page.Verdict(r)}, "\n"))
 	return errors.Join(err, verdict(r))
 }

@@ -53,7 +53,13 @@ func (p Page) servicePlot(samples []scenario.Sample, i int, name string, n int) 
 			late++
 		}
 	}
-	title := fmt.Sprintf("%s runs %d to %s; for %s it had fewer than it wanted", name, low, things(high, "task"), things(late, "minute"))
+	title := fmt.Sprintf("%s runs %d to %s", name, low, things(high, "task"))
+	if low == high {
+		title = fmt.Sprintf("%s always runs %s", name, things(high, "task"))
+	}
+	if late > 0 {
+		title += fmt.Sprintf("; for %s it had fewer than it wanted", things(late, "minute"))
+	}
 	running := func(s scenario.Sample) float64 { return float64(s.Services[i].Running) }
 	return p.draw(plot{title: title, values: columns(samples, n, running), rows: 4, ink: serviceInk(i)})
 }

@@ -72,10 +72,7 @@ func same(a, b plan.Decision) bool {
 // intentsOf are the changes of a subject that were decided on at an instant.
 func intentsOf(history []scenario.Record, about cluster.Subject, at time.Time) []cluster.Intent {
 	var all []cluster.Intent
-	for _, x := range from(history, at) {
-		if x.At.After(at) {
-			break
-		}
+	for _, x := range round(history, at) {
 		if x.Intent != nil && x.Intent.Subject == about {
 			all = append(all, *x.Intent)
 		}
@@ -83,10 +80,14 @@ func intentsOf(history []scenario.Record, about cluster.Subject, at time.Time) [
 	return all
 }
 
-// from is the part of the history from an instant on.
-func from(history []scenario.Record, at time.Time) []scenario.Record {
-	n, _ := slices.BinarySearchFunc(history, at, func(x scenario.Record, t time.Time) int { return x.At.Compare(t) })
-	return history[n:]
+// round is what was recorded at an instant. The store keeps a decision's time to
+// the millisecond and an intent's in full.
+func round(history []scenario.Record, at time.Time) []scenario.Record {
+	begin := at.Truncate(time.Millisecond)
+	find := func(x scenario.Record, t time.Time) int { return x.At.Compare(t) }
+	n, _ := slices.BinarySearchFunc(history, begin, find)
+	end, _ := slices.BinarySearchFunc(history, begin.Add(time.Millisecond), find)
+	return history[n:end]
 }
 
 // Explain tells what was decided about a subject last before or at a time, why,
@@ -100,9 +101,9 @@ func (p Page) Explain(r scenario.Result, about cluster.Subject, at time.Time) st
 		}
 	}
 	if n < 0 {
-		says := fmt.Sprintf("Nothing was decided about %s until %s.", about.Name(), covers.second(at))
+		says := fmt.Sprintf("Nothing had been decided about %s by %s.", about.Name(), covers.second(at.Round(time.Second)))
 		if len(all) > 0 {
-			says += fmt.Sprintf(" The first decision came at %s: %s (%s).", covers.second(all[0].at), headline(all[0].decision), all[0].decision.Reason)
+			says += fmt.Sprintf(" The first decision came at %s: %s: %s.", covers.second(all[0].at), headline(all[0].decision), all[0].decision.Reason)
 		}
 		return p.launch(r, about, covers) + p.Wrapped(says) + "\n"
 	}
@@ -124,7 +125,7 @@ func (p Page) Explain(r scenario.Result, about cluster.Subject, at time.Time) st
 	}
 	if n+1 < len(all) {
 		next := all[n+1]
-		add("next", fmt.Sprintf("%s  %s (%s)", covers.second(next.at), headline(next.decision), next.decision.Reason))
+		add("next", fmt.Sprintf("%s  %s: %s", covers.second(next.at), headline(next.decision), next.decision.Reason))
 	} else {
 		add("next", "nothing else until the end of the run")
 	}
@@ -212,14 +213,11 @@ func outcome(o cluster.Outcome) string {
 // beside are the changes that the same round decided on for other subjects.
 func beside(history []scenario.Record, at time.Time, about cluster.Subject) []string {
 	var all []string
-	for _, x := range from(history, at) {
-		if x.At.After(at) {
-			break
-		}
+	for _, x := range round(history, at) {
 		if x.Decision == nil || x.Decision.Subject == about || x.Decision.From == x.Decision.To {
 			continue
 		}
-		all = append(all, fmt.Sprintf("in the same round %s: %s (%s)", x.Decision.Subject.Name(), headline(*x.Decision), x.Decision.Reason))
+		all = append(all, fmt.Sprintf("in the same round %s: %s: %s", x.Decision.Subject.Name(), headline(*x.Decision), x.Decision.Reason))
 	}
 	return all
 }
@@ -231,8 +229,7 @@ func (p Page) launch(r scenario.Result, about cluster.Subject, covers span) stri
 	}
 	for _, x := range r.History {
 		if x.Intent != nil && slices.Contains(x.Intent.Instances, about.Name()) {
-			says := fmt.Sprintf("%s  launched in %s for %s (--at %s asks it why)", covers.second(x.Intent.At), x.Intent.Zone, x.Intent.Subject.Name(), x.Intent.At.UTC().Format("15:04:05"))
-			return p.wrapped(says, 10) + "\n"
+			return fmt.Sprintf("%s  launched in %s for %s\n", covers.second(x.Intent.At), x.Intent.Zone, x.Intent.Subject.Name())
 		}
 	}
 	return "It was there when the run began.\n"
@@ -258,7 +255,7 @@ func (p Page) Timeline(r scenario.Result, about cluster.Subject) string {
 		}
 	}
 	if decided > 0 {
-		b.WriteString(p.Wrapped(fmt.Sprintf("%s about %s, of which %d changed something; --at TIME explains the one at a time.", things(decided, "decision"), about.Name(), changes)) + "\n")
+		b.WriteString(p.Wrapped(fmt.Sprintf("%s about %s, %d of which changed something; --at TIME explains one.", things(decided, "decision"), about.Name(), changes)) + "\n")
 	}
 	return b.String()
 }

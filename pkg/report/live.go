@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"charm.land/lipgloss/v2"
+
 	"github.com/plimsoll-ecs/plimsoll/pkg/scenario"
 )
 
@@ -14,7 +16,7 @@ const (
 	nameRoom   = 12
 	figureRoom = 17
 	barRoom    = 12 // the cells of a host's bar
-	frameRows  = 8  // lines of a frame besides services and host bars
+	frameRows  = 7  // lines of a picture besides services, bars and legend, and two for a heading
 )
 
 // Live is the picture of a run under way, given all of its samples so far.
@@ -39,7 +41,7 @@ func (p Page) Live(s scenario.Scenario, samples []scenario.Sample) string {
 	hosts := func(s scenario.Sample) float64 { return float64(s.Hosts) }
 	lines = append(lines,
 		left("hosts", nameRoom)+p.ink(hostInk(), p.past(samples, done, room, hosts))+right(hostsNow(now), figureRoom), "")
-	lines = append(lines, p.bars(s, now, frameRows+len(s.Services))...)
+	lines = append(lines, p.bars(s, now, int(highest(columns(samples, 1, hosts))), frameRows+len(s.Services))...)
 	return strings.Join(lines, "\n") + "\n"
 }
 
@@ -67,40 +69,44 @@ func (p Page) past(samples []scenario.Sample, done, room int, value func(scenari
 }
 
 // bars are the hosts of the moment, each a bar that its tasks fill up to its
-// line, and the legend. Their number of lines is the same for a whole run, so
-// that a redrawn picture stays in its place.
-func (p Page) bars(s scenario.Scenario, now scenario.Sample, others int) []string {
+// line, and the legend. There is room for as many as there have been, so that
+// what is below them does not jump up again. others are the picture's other lines.
+func (p Page) bars(s scenario.Scenario, now scenario.Sample, most, others int) []string {
 	across := max(1, (p.width()+1)/(barRoom+3))
-	rows := max(1, min(6, (most(s)+across-1)/across))
+	rows, legend := max(1, min(6, (most+across-1)/across)), p.legend(s)
 	if p.Height > 0 {
-		rows = max(1, min(rows, p.Height-others-1))
+		rows = max(1, min(rows, p.Height-others-len(legend)-1))
 	}
-	lines, hidden := make([]string, rows), 0
-	for n, h := range now.Each {
-		if n/across >= rows {
-			hidden++
-			continue
-		}
-		lines[n/across] += p.bar(s, h) + " "
+	lines, hidden := make([][]string, rows), max(0, len(now.Each)-rows*across)
+	for n, h := range now.Each[:len(now.Each)-hidden] {
+		lines[n/across] = append(lines[n/across], p.bar(s, h))
 	}
-	legend := make([]string, 0, len(s.Services)+3)
-	for i, x := range s.Services {
-		legend = append(legend, p.ink(serviceInk(i), string(fill(i)))+" "+x.Name)
+	var all []string
+	for _, line := range lines {
+		all = append(all, strings.Join(line, " "))
 	}
-	legend = append(legend, "· free", "╱ draining")
 	if hidden > 0 {
-		legend = append(legend, fmt.Sprintf("and %s not drawn", things(hidden, "host")))
+		all[rows-1] = p.faint("and " + things(hidden+len(lines[rows-1]), "host") + " more")
 	}
-	return append(lines, p.faint("each bar a host:  ")+strings.Join(legend, "   "))
+	return append(all, legend...)
 }
 
-// most is the greatest number of hosts that the policy allows.
-func most(s scenario.Scenario) int {
-	n := 0
-	for _, g := range s.Policy.Hosts {
-		n += g.Max
+// legend says what the bars are made of, on as many lines as it needs.
+func (p Page) legend(s scenario.Scenario) []string {
+	var words []string
+	for i, x := range s.Services {
+		words = append(words, p.ink(serviceInk(i), string(fill(i)))+" "+cut(x.Name, p.width()/2))
 	}
-	return n
+	lines := []string{p.faint("each bar a host:")}
+	for _, word := range append(words, "· free", "╱ draining") {
+		n := len(lines) - 1
+		if lipgloss.Width(lines[n])+3+lipgloss.Width(word) > p.width() {
+			lines = append(lines, word)
+			continue
+		}
+		lines[n] += "   " + word
+	}
+	return lines
 }
 
 // fill is the character of a service's tasks: services are told apart without

@@ -34,7 +34,11 @@ func (p Page) bold(s string) string {
 	if !p.Color {
 		return s
 	}
-	return lipgloss.NewStyle().Bold(true).Render(s)
+	lines := strings.Split(s, "\n") // several at once would be filled up to one width
+	for n, line := range lines {
+		lines[n] = lipgloss.NewStyle().Bold(true).Render(line)
+	}
+	return strings.Join(lines, "\n")
 }
 
 func (p Page) faint(s string) string { return p.ink(lipgloss.BrightBlack, s) }

@@ -124,10 +124,14 @@ func verdict(r scenario.Result) string {
 	if left > 0 {
 		says += fmt.Sprintf(" (%d left out)", left)
 	}
-	if len(r.Violations) == 0 {
+	switch n := len(r.Violations); n {
+	case 0:
 		return says + ", no promise was broken"
+	case 1:
+		return says + ", one promise was broken"
+	default:
+		return says + fmt.Sprintf(", promises were broken %s times", count(float64(n)))
 	}
-	return says + ", " + things(len(r.Violations), "time") + " a promise was broken"
 }
 
 func (p Page) mark(h scenario.Held) string {
