@@ -310,7 +310,7 @@ func TestExplainTellsADecisionThatHappened(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := scenario.Run(s, scenario.Options{Seed: 1})
+	r, err := scenario.Run(t.Context(), s, scenario.Options{Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -391,7 +391,7 @@ func TestAPlantedBugIsCaught(t *testing.T) {
 			if bug.change != nil {
 				bug.change(&s)
 			}
-			r, err := Run(s, Options{Seed: 1, sabotage: bug.spoil})
+			r, err := Run(t.Context(), s, Options{Seed: 1, sabotage: bug.spoil})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -455,7 +455,7 @@ func TestWhatTheWorldBreaksBetweenLookAndCallIsRaced(t *testing.T) {
 			rules := s.Policy.Services["web"]
 			rules.MinimumHealthyPercent = new(50)
 			s.Policy.Services["web"] = rules
-			r, err := Run(s, Options{Seed: 1, sabotage: tt.spoil})
+			r, err := Run(t.Context(), s, Options{Seed: 1, sabotage: tt.spoil})
 			if err != nil {
 				t.Fatal(err)
 			}
