@@ -17,7 +17,7 @@ func TestRefusedZonesAreAskedLessAndLess(t *testing.T) {
 	y.s.Groups[0].Zones = []string{"a"}
 	y.owe(1)
 	var waits []time.Duration
-	asked := y.s.Now
+	var asked time.Time
 	for range 6 {
 		if got := did(Cluster(y.s, y.p)); len(got) != 1 {
 			t.Fatalf("after %v: did %q, want one launch", waits, got)

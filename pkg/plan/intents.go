@@ -82,8 +82,9 @@ func (o *overlay) lay(in cluster.Intent) cluster.Outcome {
 		return o.status(in, old, cluster.HostActive)
 	case cluster.TerminateHost:
 		return o.terminate(in, old)
+	default: // counts lays desired counts
+		return in.Outcome
 	}
-	return in.Outcome
 }
 
 // counts lays the open intents of desired counts, the ones of a service

@@ -153,7 +153,7 @@ type weighting struct {
 // always better, since it uses up what would go well with the rest.
 func weightingOf(try int) weighting {
 	exponents, tilts, looks := []float64{1, 2, 4, 0}, []float64{1, 1.25, 0.8}, []int{0, 400, 2_000}
-	w := weighting{exponent: exponents[try%4], tilt: tilts[try/4%3], seed: uint64(try), looks: looks[try%3]}
+	w := weighting{exponent: exponents[try%4], tilt: tilts[try/4%3], seed: uint64(try), looks: looks[try%3]} //nolint:gosec // a try is counted from 0
 	if try >= packTries {
 		w.jitter = 0.05 * float64(1+try%8)
 	}
@@ -162,7 +162,7 @@ func weightingOf(try int) weighting {
 
 // chance is a number in [0, 1) that depends on the seed and n only.
 func (w weighting) chance(n int) float64 {
-	x := (w.seed+1)*0x9E3779B97F4A7C15 ^ (uint64(n)+1)*0xBF58476D1CE4E5B9
+	x := (w.seed+1)*0x9E3779B97F4A7C15 ^ (uint64(n)+1)*0xBF58476D1CE4E5B9 //nolint:gosec // an index
 	x = (x ^ x>>31) * 0x94D049BB133111EB
 	return float64(x>>40) / (1 << 24)
 }

@@ -187,8 +187,9 @@ func constrained(all []expression, s *site, tasks int) cause {
 		return causeConstraint
 	case unknown:
 		return causeNotUnderstood
+	default:
+		return ""
 	}
-	return ""
 }
 
 // conflict says whether a port is in both lists.

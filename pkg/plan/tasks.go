@@ -226,12 +226,12 @@ func (z *sizing) limit() {
 	switch {
 	case z.wanted > z.base:
 		start, until := z.periodStart(z.rules.ScaleOut)
-		if step, any := allowed(z.rules.ScaleOut, start); any && z.wanted > start+step {
+		if step, limited := allowed(z.rules.ScaleOut, start); limited && z.wanted > start+step {
 			z.wait(RateLimited, max(z.base, start+step), until)
 		}
 	case z.wanted < z.base:
 		start, until := z.periodStart(z.rules.ScaleIn)
-		if step, any := allowed(z.rules.ScaleIn, start); any && z.wanted < start-step {
+		if step, limited := allowed(z.rules.ScaleIn, start); limited && z.wanted < start-step {
 			z.wait(RateLimited, min(z.base, start-step), until)
 		}
 	}

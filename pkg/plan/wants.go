@@ -14,8 +14,6 @@ type need struct {
 	wish    int  // a raise of the desired count would start them
 	room    int  // of the wish, placed now
 	waiting bool // of owed and wish, some have no place now
-	blocked Reason
-	why     cause
 }
 
 // needsOf lists the services that want a place for tasks. One whose revision

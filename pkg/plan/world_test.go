@@ -315,15 +315,6 @@ func (w *world) terminate(c cluster.Change) {
 	w.removed++
 }
 
-// unplaced is the number of tasks that are wanted and do not exist.
-func (w *world) unplaced() int {
-	n := 0
-	for _, v := range w.s.Services {
-		n += max(0, v.Desired-v.Running-v.Pending)
-	}
-	return n
-}
-
 // rules are a service's with no windows and limits, scaled on a total.
 func rules(least, most int) policy.Service {
 	none := policy.Duration{}

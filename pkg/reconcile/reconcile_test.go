@@ -25,7 +25,6 @@ type world struct {
 	state    cluster.State
 	memory   cluster.Memory
 	intents  map[string]cluster.Intent // by id: all that were noted, with their last outcome
-	notedAt  map[string]int            // by id: how many changes had been made when it was noted
 	applied  []cluster.Change
 	ended    []cluster.Intent
 	said     []plan.Decision
@@ -40,7 +39,7 @@ type world struct {
 	panics   bool
 }
 
-func (w *world) Observe(_ context.Context, scope cluster.Scope) (cluster.State, error) {
+func (w *world) Observe(context.Context, cluster.Scope) (cluster.State, error) {
 	if w.panics {
 		panic("the cloud fell")
 	}

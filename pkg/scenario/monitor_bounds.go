@@ -114,17 +114,23 @@ func lowered(s counted, to int) string {
 }
 
 // removed judges the end of hosts: all healthy tasks on them, for each service.
-// What an earlier lower count is about to take besides is gone already.
+// What an earlier lower count or the draining of other hosts is about to take
+// counts as gone: else two removals, each right by itself, take too much.
 func removed(t truth, hosts []string, doing string) string {
 	for _, name := range slices.Sorted(maps.Keys(t.services)) {
-		s, taken := t.services[name], 0
-		for _, arn := range hosts {
-			taken += s.on[arn].healthy
+		s, taken, going := t.services[name], 0, 0
+		for arn, p := range s.on {
+			switch {
+			case slices.Contains(hosts, arn):
+				taken += p.healthy
+			case t.draining[arn]:
+				going += p.healthy
+			}
 		}
-		going := min(s.healthy-taken, s.beyond(s.desired))
-		if taken > 0 && s.healthy-going-taken < s.floor(s.desired) {
-			return fmt.Sprintf("of %d healthy tasks of service %s, %d of them being stopped already, %s %d host(s) takes %d, which leaves %d; %d %% of %d are %d",
-				s.healthy, name, going, doing, len(hosts), taken, s.healthy-going-taken, s.minimum, s.desired, s.floor(s.desired))
+		going += min(s.healthy-taken-going, s.beyond(s.desired))
+		if left := s.healthy - going - taken; taken > 0 && left < s.floor(s.desired) {
+			return fmt.Sprintf("of %d healthy tasks of service %s, %d of them leaving already, %s %d host(s) takes %d, which leaves %d; %d %% of %d are %d",
+				s.healthy, name, going, doing, len(hosts), taken, left, s.minimum, s.desired, s.floor(s.desired))
 		}
 	}
 	return ""
@@ -150,7 +156,7 @@ func shrunk(t truth, group string, to int) string {
 	for _, name := range slices.Sorted(maps.Keys(t.services)) {
 		on := t.services[name].on
 		slices.SortStableFunc(arns, func(a, b string) int { return on[b].healthy - on[a].healthy })
-		one := truth{services: map[string]counted{name: t.services[name]}}
+		one := truth{services: map[string]counted{name: t.services[name]}, draining: t.draining}
 		if wrong := removed(one, arns[:min(len(arns), alive-to)], "having the group choose"); wrong != "" {
 			return wrong
 		}

@@ -39,7 +39,7 @@ func busy(length time.Duration) Scenario {
 			{At: d(35 * time.Minute), Do: "killHost", Group: "prod-hosts", Count: 1},
 			{At: d(50 * time.Minute), Do: "crashTask", Service: "web", Count: 2},
 			{At: d(100 * time.Minute), Do: "agentDown", Group: "prod-hosts", Count: 2, For: d(3 * time.Minute)},
-			{At: d(130 * time.Minute), Do: "setDesired", Service: "api", Count: 9},
+			{At: d(130 * time.Minute), Do: "setDesired", Service: "api", Count: 2},
 			{At: d(140 * time.Minute), Do: "noCapacity", Group: "prod-hosts", Zone: "eu-west-1a", For: d(10 * time.Minute)},
 		},
 	}

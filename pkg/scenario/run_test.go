@@ -4,13 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/smithy-go"
 
+	"github.com/plimsoll-ecs/plimsoll/functions/reconcile"
+	"github.com/plimsoll-ecs/plimsoll/pkg/awscloud/clusterside"
+	"github.com/plimsoll-ecs/plimsoll/pkg/cluster"
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
 	"github.com/plimsoll-ecs/plimsoll/pkg/simcloud"
 )
@@ -177,5 +183,55 @@ func TestABurstOfEventsCostsFewRounds(t *testing.T) {
 	t.Logf("1,000 events cost %d rounds", extra)
 	if extra < 1 || extra > 25 { // those of the sweep and of looks asked for among them
 		t.Errorf("1,000 events cost %d rounds", extra)
+	}
+}
+
+// refusing is an ECS that refuses to change one service for a while.
+type refusing struct {
+	clusterside.ECS
+	service string
+	left    int
+}
+
+func (r *refusing) UpdateService(ctx context.Context, in *ecs.UpdateServiceInput, o ...func(*ecs.Options)) (*ecs.UpdateServiceOutput, error) {
+	if aws.ToString(in.Service) == r.service && r.left > 0 {
+		r.left--
+		return nil, &smithy.GenericAPIError{Code: "ThrottlingException", Message: "Rate exceeded"}
+	}
+	return r.ECS.UpdateService(ctx, in, o...)
+}
+
+func TestAnErrorInTheMidstOfAPlanLosesNothing(t *testing.T) {
+	s := brief(t, "web-day", time.Hour)
+	for name, p := range s.Policy.Services {
+		p.Tasks = &policy.Tasks{Min: 6, Max: 80} // the first plan raises both services
+		s.Policy.Services[name] = p
+	}
+	r, err := Run(t.Context(), s, Options{Seed: 1, sabotage: func(_ *world, p *reconcile.Ports) {
+		p.ECS = &refusing{ECS: p.ECS, service: "api", left: 2}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	outcomes := map[cluster.Subject][]cluster.Outcome{}
+	for _, e := range r.History {
+		if e.Intent != nil && e.Intent.Verb == cluster.SetDesiredCount {
+			outcomes[e.Intent.Subject] = append(outcomes[e.Intent.Subject], e.Intent.Outcome)
+		}
+	}
+	api := outcomes["service/api"]
+	if len(api) < 3 || api[0] != cluster.OutcomeRefused || api[1] != cluster.OutcomeRefused || api[2] != cluster.OutcomeShown {
+		t.Errorf("api: %v", api)
+	}
+	if web := outcomes["service/web"]; len(web) == 0 || slices.Contains(web, cluster.OutcomeRefused) {
+		t.Errorf("web: %v", web)
+	}
+	for n, x := range r.Samples[len(r.Samples)-1].Services {
+		if x.Running < 6 {
+			t.Errorf("service %d runs %d tasks in the end", n, x.Running)
+		}
+	}
+	if len(r.Violations) > 0 {
+		t.Errorf("violations %+v", r.Violations)
 	}
 }

@@ -29,7 +29,8 @@ func ReadTrace(name string, raw []byte) (*Trace, error) {
 	lines.Buffer(nil, 1<<20)
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())
-		if line == "" || strings.HasPrefix(line, "#") || n == 1 && !strings.ContainsAny(line, "0123456789") {
+		header := n == 1 && !strings.ContainsAny(line, "0123456789")
+		if line == "" || line[0] == '#' || header {
 			continue
 		}
 		if p := t.add(line); p != nil {
@@ -40,16 +41,24 @@ func ReadTrace(name string, raw []byte) (*Trace, error) {
 	if err := lines.Err(); err != nil {
 		problems = append(problems, policy.Problem{Path: name, Found: err.Error(), Allowed: "lines of text"})
 	}
-	if len(problems) == 0 && len(t.values) < 2 {
-		problems = append(problems, policy.Problem{Path: name, Found: fmt.Sprintf("%d points", len(t.values)), Allowed: "two lines `seconds,value` or more"})
-	}
-	if len(problems) == 0 && t.top() == 0 {
-		problems = append(problems, policy.Problem{Path: name, Found: "no value above 0", Allowed: "at least one"})
+	if len(problems) == 0 {
+		problems = t.check(name)
 	}
 	if len(problems) > 0 {
 		return nil, problems
 	}
 	return t, nil
+}
+
+// check says what a trace of right lines lacks as a whole.
+func (t *Trace) check(name string) policy.Problems {
+	switch {
+	case len(t.values) < 2:
+		return policy.Problems{{Path: name, Found: fmt.Sprintf("%d points", len(t.values)), Allowed: "two lines `seconds,value` or more"}}
+	case t.top() == 0:
+		return policy.Problems{{Path: name, Found: "no value above 0", Allowed: "at least one"}}
+	}
+	return nil
 }
 
 func (t *Trace) add(line string) *policy.Problem {

@@ -92,6 +92,16 @@ func (g *asGroup) attributes(zone string) []ecsAttribute {
 	return list
 }
 
+func (spec GroupSpec) check() error {
+	switch {
+	case spec.Name == "" || len(spec.Zones) == 0 || spec.CPU <= 0 || spec.Memory <= 0:
+		return fmt.Errorf("add group %q: name, zones, CPU and memory are needed", spec.Name)
+	case spec.Min < 0 || spec.Min > spec.Desired || spec.Desired > spec.Max:
+		return fmt.Errorf("add group %s: desired %d is not within %d and %d", spec.Name, spec.Desired, spec.Min, spec.Max)
+	}
+	return nil
+}
+
 // AddGroup makes an Auto Scaling group and launches what it desires.
 func (c *Cloud) AddGroup(spec GroupSpec) error {
 	f := c.fleet
@@ -99,13 +109,11 @@ func (c *Cloud) AddGroup(spec GroupSpec) error {
 	if err != nil {
 		return fmt.Errorf("add group %s: %w", spec.Name, err)
 	}
-	switch {
-	case f.group(spec.Name) != nil:
+	if f.group(spec.Name) != nil {
 		return fmt.Errorf("add group %s: there is one of that name", spec.Name)
-	case spec.Name == "" || len(spec.Zones) == 0 || spec.CPU <= 0 || spec.Memory <= 0:
-		return fmt.Errorf("add group %q: name, zones, CPU and memory are needed", spec.Name)
-	case spec.Min < 0 || spec.Min > spec.Desired || spec.Desired > spec.Max:
-		return fmt.Errorf("add group %s: desired %d is not within %d and %d", spec.Name, spec.Desired, spec.Min, spec.Max)
+	}
+	if err := spec.check(); err != nil {
+		return err
 	}
 	if spec.Boot.Median == 0 {
 		spec.Boot = Lognormal{75 * time.Second, 150 * time.Second}

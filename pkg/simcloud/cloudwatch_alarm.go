@@ -220,8 +220,8 @@ func (a *metricAlarm) describe() types.MetricAlarm {
 		AlarmName: aws.String(a.name), AlarmArn: aws.String(a.arn), ActionsEnabled: aws.Bool(!a.actionsOff),
 		AlarmConfigurationUpdatedTimestamp: aws.Time(a.updated),
 		Namespace:                          aws.String(a.namespace), MetricName: aws.String(a.metric), Dimensions: dimensionList(a.dimensions),
-		Statistic: types.Statistic(a.stat), Period: aws.Int32(int32(a.rule.period)), //nolint:gosec // at most a day
-		EvaluationPeriods: aws.Int32(int32(a.rule.n)), DatapointsToAlarm: aws.Int32(int32(a.rule.m)), //nolint:gosec // at most 8640
+		Statistic: types.Statistic(a.stat), Period: aws.Int32(int32(a.rule.period)),
+		EvaluationPeriods: aws.Int32(int32(a.rule.n)), DatapointsToAlarm: aws.Int32(int32(a.rule.m)),
 		Threshold: aws.Float64(a.rule.threshold), ComparisonOperator: a.rule.operator, TreatMissingData: aws.String(a.rule.missing),
 		StateValue: a.state.Value, StateReason: aws.String(a.state.Reason),
 		StateUpdatedTimestamp: aws.Time(a.state.at), StateTransitionedTimestamp: aws.Time(a.state.at),

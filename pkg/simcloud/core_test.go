@@ -167,7 +167,7 @@ func BenchmarkEvents(b *testing.B) {
 		}))
 		check(nil, c.EventBridge().PutRule(Rule{Name: "r", EventPattern: `{"source":["aws.ecs"],"detail":{"lastStatus":["RUNNING"]}}`}))
 		check(nil, c.EventBridge().PutTargets("r", Target{ID: "q", ARN: c.arn("sqs", "q")}))
-		check(nil, c.Lambda().Register("f", func(ctx context.Context, raw []byte) ([]byte, error) {
+		check(nil, c.Lambda().Register("f", func(ctx context.Context, _ []byte) ([]byte, error) {
 			_, err := d.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 				TableName: aws.String("tab"), Key: avs(anyMap{"pk": "p"}), UpdateExpression: aws.String("ADD n :one"), ExpressionAttributeValues: avs(anyMap{":one": 1}),
 			})

@@ -218,9 +218,8 @@ func (e *ECS) ListTasks(ctx context.Context, in *ecs.ListTasksInput, _ ...func(*
 }
 
 func (c *ecsCluster) checkTaskFilter(in *ecs.ListTasksInput) error {
-	others := in.ContainerInstance != nil || in.Family != nil || in.ServiceName != nil || in.DesiredStatus != "" || in.LaunchType != ""
 	switch {
-	case in.StartedBy != nil && others:
+	case in.StartedBy != nil && *in != (ecs.ListTasksInput{Cluster: in.Cluster, StartedBy: in.StartedBy, MaxResults: in.MaxResults, NextToken: in.NextToken}):
 		return invalidParameter("startedBy must be the only filter.")
 	case in.DesiredStatus == types.DesiredStatusPending:
 		return invalidParameter("No task has the desired status PENDING.")

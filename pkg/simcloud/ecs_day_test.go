@@ -42,7 +42,7 @@ func day(t testing.TB, seed uint64, services, hosts int, d time.Duration) *ecsBe
 
 func TestOneSeedOneTraceOfAWholeFleet(t *testing.T) {
 	run := func(seed uint64) string { return day(t, seed, 4, 8, 3*time.Hour).c.TraceHash() }
-	if run(1) != run(1) {
+	if a, b := run(1), run(1); a != b {
 		t.Error("one seed gave two traces")
 	}
 	if run(1) == run(2) {

@@ -108,7 +108,7 @@ func (m *machine) acts() map[string]func(*rapid.T) {
 		},
 		"stop task":  func(rt *rapid.T) { b.stop(m.anyTask(rt)) },
 		"crash task": func(rt *rapid.T) { _ = w.CrashTask("c", m.anyTask(rt).arn) },
-		"run task": func(rt *rapid.T) {
+		"run task": func(*rapid.T) {
 			_, err := b.c.ECS().RunTask(b.ctx, &ecs.RunTaskInput{Cluster: aws.String("c"), TaskDefinition: aws.String("exporter")})
 			b.must(err)
 		},

@@ -77,13 +77,8 @@ func (r ecsRequest) refuses(h *ecsHost) (reason string, stage int) {
 	case !h.has(d.requires):
 		return refusedAttr, 2
 	}
-	for _, k := range slices.Concat(d.constraints, r.constraints) {
-		switch {
-		case k.distinct && h.byGroup[r.group] > 0:
-			return refusedDistinct, 3
-		case !k.distinct && !k.holds(h):
-			return refusedMember, 3
-		}
+	if reason := r.constrained(h); reason != "" {
+		return reason, 3
 	}
 	switch {
 	case h.freeCPU < d.cpu:
@@ -94,6 +89,19 @@ func (r ecsRequest) refuses(h *ecsHost) (reason string, stage int) {
 		return refusedPorts, 6
 	}
 	return "", 7
+}
+
+// constrained says which constraint keeps the task off a host; "": none.
+func (r ecsRequest) constrained(h *ecsHost) string {
+	for _, k := range slices.Concat(r.definition.constraints, r.constraints) {
+		switch {
+		case k.distinct && h.byGroup[r.group] > 0:
+			return refusedDistinct
+		case !k.distinct && !k.holds(h):
+			return refusedMember
+		}
+	}
+	return ""
 }
 
 // ecsStrategy is a placement strategy.

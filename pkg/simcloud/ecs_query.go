@@ -89,8 +89,8 @@ func (p *queryParser) fail() error {
 }
 
 // accept takes the next word if it is one of those.
-func (p *queryParser) accept(any ...string) bool {
-	if len(p.words) == 0 || !slices.Contains(any, p.words[0]) {
+func (p *queryParser) accept(words ...string) bool {
+	if len(p.words) == 0 || !slices.Contains(words, p.words[0]) {
 		return false
 	}
 	p.words = p.words[1:]

@@ -190,7 +190,7 @@ func TestAScheduleFiresEachMinuteAtASecondOfItsOwn(t *testing.T) {
 
 func TestSchedulesFireAtDifferentSeconds(t *testing.T) {
 	seconds := map[int]bool{}
-	c := New(Options{Start: epoch, Seed: 1, Trace: func(at time.Time, line string) { seconds[at.Second()] = true }})
+	c := New(Options{Start: epoch, Seed: 1, Trace: func(at time.Time, _ string) { seconds[at.Second()] = true }})
 	for i := range 30 {
 		must(t, c.EventBridge().PutRule(Rule{Name: fmt.Sprint("r", i), ScheduleExpression: "rate(1 minute)"}))
 	}
@@ -213,7 +213,7 @@ func TestWhichSourcesAreGuaranteed(t *testing.T) {
 
 func FuzzPattern(f *testing.F) {
 	f.Add(`{"detail":{"a":[{"prefix":"x"},1,null]}}`, `{"a":["xy",{"b":1}]}`)
-	f.Fuzz(func(t *testing.T, pattern, detail string) {
+	f.Fuzz(func(_ *testing.T, pattern, detail string) {
 		p, err := parsePattern(pattern)
 		var v any
 		if err != nil || json.Unmarshal([]byte(detail), &v) != nil {

@@ -199,7 +199,7 @@ func TestOneSeedOneTrace(t *testing.T) {
 		}
 		return c.TraceHash()
 	}
-	if run(7) != run(7) {
+	if a, b := run(7), run(7); a != b {
 		t.Error("one seed gave two traces")
 	}
 	if run(7) == run(8) {

@@ -148,7 +148,7 @@ func TestAFIFOQueueDropsADeduplicationIDForFiveMinutes(t *testing.T) {
 func TestContentIsADeduplicationID(t *testing.T) {
 	c := newWorld(t, 1)
 	q := makeQueue(t, c, "q.fifo", map[string]string{"FifoQueue": "true", "ContentBasedDeduplication": "true"})
-	if sendTo(t, c, q, "a", "g", "") != sendTo(t, c, q, "a", "g", "") {
+	if a, b := sendTo(t, c, q, "a", "g", ""), sendTo(t, c, q, "a", "g", ""); a != b {
 		t.Error("the same content was taken twice")
 	}
 	if sendTo(t, c, q, "a", "g", "") == sendTo(t, c, q, "b", "g", "") {

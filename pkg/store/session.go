@@ -185,7 +185,7 @@ func (o *Session) again(ctx context.Context, next, now time.Time) error {
 	if err != nil {
 		return wrap("note the next look", o.key, err)
 	}
-	delay := int32(min(900, (max(0, next.Sub(now))+time.Second-1)/time.Second)) //nolint:gosec // bounded by SQS's 900 s
+	delay := int32(min(900, (max(0, next.Sub(now))+time.Second-1)/time.Second))
 	_, err = o.store.Queue.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: aws.String(o.store.Ingress), MessageBody: aws.String(string(body)), DelaySeconds: delay})
 	if err != nil {
 		return wrap("ask for another look", o.key, err)

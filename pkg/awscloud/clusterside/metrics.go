@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -44,29 +45,46 @@ func (c *Cloud) series(ctx context.Context, wanted []cluster.Metric) (map[string
 	for n, m := range wanted {
 		in.MetricDataQueries = append(in.MetricDataQueries, query("m"+strconv.Itoa(n), m))
 	}
-	series, broken := map[string]cluster.Series{}, map[string]bool{}
+	a := answer{wanted: wanted, series: map[string]cluster.Series{}, broken: map[string]bool{}}
 	for {
 		out, err := c.cloudwatch.GetMetricData(ctx, in)
 		if err != nil {
 			return nil, fmt.Errorf("get metric data: %w", err)
 		}
 		for _, r := range out.MetricDataResults {
-			n, err := strconv.Atoi(aws.ToString(r.Id)[1:])
-			if err != nil || n >= len(wanted) || len(r.Timestamps) != len(r.Values) {
-				return nil, fmt.Errorf("get metric data: cannot read the answer for %q", aws.ToString(r.Id))
-			}
-			key := wanted[n].Key
-			broken[key] = r.StatusCode != types.StatusCodeComplete && r.StatusCode != types.StatusCodePartialData || broken[key]
-			for i, at := range r.Timestamps {
-				series[key] = append(series[key], cluster.Point{At: at, Value: r.Values[i]})
+			if err := a.take(r); err != nil {
+				return nil, fmt.Errorf("get metric data: %w", err)
 			}
 		}
 		if in.NextToken = out.NextToken; in.NextToken == nil {
 			break
 		}
 	}
-	maps.DeleteFunc(series, func(key string, _ cluster.Series) bool { return broken[key] })
-	return series, nil
+	maps.DeleteFunc(a.series, func(key string, _ cluster.Series) bool { return a.broken[key] })
+	return a.series, nil
+}
+
+// answer is what GetMetricData has answered so far.
+type answer struct {
+	wanted []cluster.Metric
+	series map[string]cluster.Series
+	broken map[string]bool // not complete: unknown
+}
+
+// take adds one result. PartialData says that the rest is on the next page.
+func (a answer) take(r types.MetricDataResult) error {
+	n, err := strconv.Atoi(strings.TrimPrefix(aws.ToString(r.Id), "m"))
+	if err != nil || n < 0 || n >= len(a.wanted) || len(r.Timestamps) != len(r.Values) {
+		return fmt.Errorf("the result %q cannot be read", aws.ToString(r.Id))
+	}
+	key := a.wanted[n].Key
+	if r.StatusCode != types.StatusCodeComplete && r.StatusCode != types.StatusCodePartialData {
+		a.broken[key] = true
+	}
+	for i, at := range r.Timestamps {
+		a.series[key] = append(a.series[key], cluster.Point{At: at, Value: r.Values[i]})
+	}
+	return nil
 }
 
 func query(id string, m cluster.Metric) types.MetricDataQuery {

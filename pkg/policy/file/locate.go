@@ -87,6 +87,7 @@ func (p places) walk(path string, n *yaml.Node) policy.Problems {
 			p.lines[at] = key.Line
 			problems = append(problems, p.walk(at, n.Content[i+1])...)
 		}
+	default: // nothing is below it
 	}
 	return problems
 }
