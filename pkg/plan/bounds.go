@@ -101,11 +101,12 @@ func lowest(from, want, healthy, minimum int) int {
 	return from
 }
 
-// mayRaise says whether what exists and what a raise starts stay below the
-// ceiling of the new count (promise S2). What the old count still owes exists
-// already in this sense.
-func mayRaise(from, to, existing, maximum int) bool {
-	return max(existing, from)+to-from <= to*maximum/100
+// mayRaise says whether all tasks that a raise leads to stay below the ceiling
+// of the new count (promise S2): as many as it wants, those that the old count
+// still owes among them, and on top those that have not stopped yet.
+func (t tally) mayRaise(to, maximum int) bool {
+	stopping := t.existing - t.live
+	return max(t.live, to)+stopping <= to*maximum/100
 }
 
 // lower settles a count that is to fall. While ECS replaces a revision it does
@@ -144,7 +145,7 @@ func (z *sizing) raise(room int) {
 		}
 	}
 	_, maximum := percents(z.service, z.rules)
-	if to > from && !mayRaise(from, to, z.tally.existing, maximum) {
+	if to > from && !z.tally.mayRaise(to, maximum) {
 		z.hold, to = CeilingReached, from
 		z.note(Number{"existing", float64(z.tally.existing)}, Number{"ceiling", float64(z.wanted * maximum / 100)})
 	}

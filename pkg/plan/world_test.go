@@ -235,10 +235,13 @@ func (w *world) setCount(c cluster.Change) {
 	i := slices.IndexFunc(w.s.Services, func(v cluster.Service) bool { return v.Name == c.Subject.Name() })
 	v := &w.s.Services[i]
 	rules := w.p.Services[v.Name]
-	existing, healthy := 0, 0
+	existing, live, healthy := 0, 0, 0
 	for _, t := range w.s.Tasks {
 		if t.Service == v.Name {
 			existing++
+			if !t.Stopping() {
+				live++
+			}
 			if t.Last == cluster.TaskRunning && !t.Stopping() && t.Health != "UNHEALTHY" {
 				healthy++
 			}
@@ -253,7 +256,7 @@ func (w *world) setCount(c cluster.Change) {
 	if taken := min(healthy, c.From-c.To); taken > 0 && (healthy-taken)*100 < v.MinimumHealthyPercent*c.To {
 		w.t.Fatalf("S1: %+v leaves %d healthy of %d", c, healthy-taken, healthy)
 	}
-	if started := c.To - c.From; started > 0 && (max(existing, c.From)+started)*100 > v.MaximumPercent*c.To {
+	if started := c.To - live; c.To > c.From && started > 0 && (existing+started)*100 > v.MaximumPercent*c.To {
 		w.t.Fatalf("S2: %+v starts %d on top of %d", c, started, existing)
 	}
 	v.Desired = c.To
