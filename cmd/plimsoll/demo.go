@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/plimsoll-ecs/plimsoll/pkg/cluster"
 	"github.com/plimsoll-ecs/plimsoll/pkg/report"
 	"github.com/plimsoll-ecs/plimsoll/pkg/scenario"
 	"github.com/plimsoll-ecs/plimsoll/pkg/simcloud"
@@ -111,16 +112,12 @@ func (o *outside) pictures(page report.Page, s scenario.Scenario, speed float64)
 	return show, func() { fmt.Fprint(o.out, up+rest+unhide) }
 }
 
-// next is what to try next: the moment of the most requests is worth a question.
+// next is what to try next: the greatest rise of a service is worth a question.
 func next(s scenario.Scenario, r scenario.Result) string {
-	busiest, top := s.Start, 0.0
-	for _, x := range r.Samples {
-		rate := 0.0
-		for _, of := range x.Services {
-			rate += of.Rate
-		}
-		if rate > top {
-			busiest, top = x.At, rate
+	service, at, most := s.Services[0].Name, s.Start, 0
+	for _, x := range r.History {
+		if d := x.Decision; d != nil && d.Subject == cluster.ServiceSubject(service) && d.To-d.From > most {
+			at, most = x.At, d.To-d.From
 		}
 	}
 	group := ""
@@ -130,7 +127,7 @@ func next(s scenario.Scenario, r scenario.Result) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Seed %d, trace hash %s: the same seed is the same run.\n\nNext:\n", r.Seed, r.TraceHash)
 	for _, line := range [][2]string{
-		{fmt.Sprintf("explain %s %s --at %s", s.Name, s.Services[0].Name, busiest.Format("15:04")), "why, at the busiest minute"},
+		{fmt.Sprintf("explain %s %s --at %s", s.Name, service, at.Format("15:04:05")), fmt.Sprintf("why %d tasks more, all at once", most)},
 		{fmt.Sprintf("explain %s %s", s.Name, group), "when hosts came and went"},
 		{fmt.Sprintf("simulate %s --seed %d --json", s.Name, r.Seed+1), "another day, for a machine"},
 	} {

@@ -108,24 +108,13 @@ func readMoment(s scenario.Scenario, text string) (time.Time, error) {
 // subject finds what a word names: a subject in full, its name, or the beginning
 // of a host's.
 func subject(s scenario.Scenario, r scenario.Result, word string) (cluster.Subject, error) {
-	var known []cluster.Subject
-	for _, x := range s.Services {
-		known = append(known, cluster.ServiceSubject(x.Name))
-	}
-	for _, g := range s.Groups {
-		known = append(known, cluster.GroupSubject(g.Name))
-	}
-	for _, x := range report.Subjects(r) {
-		if !slices.Contains(known, x) {
-			known = append(known, x)
-		}
-	}
+	all := subjects(s, r)
 	var begin, names []string
-	for _, x := range known {
+	for _, x := range all {
 		if word == string(x) || word == x.Name() {
 			return x, nil
 		}
-		if strings.HasPrefix(x.Name(), strings.TrimPrefix(word, "host/")) && x == cluster.HostSubject(x.Name()) && len(word) > len("i-") {
+		if abbreviates(word, x) {
 			begin = append(begin, x.Name())
 		}
 		names = append(names, string(x))
@@ -138,4 +127,28 @@ func subject(s scenario.Scenario, r scenario.Result, word string) (cluster.Subje
 	default:
 		return "", failed(exitNotFound, "%s is the beginning of %s", word, strings.Join(begin, ", "))
 	}
+}
+
+// subjects are all that a run can be asked about: services and groups first.
+func subjects(s scenario.Scenario, r scenario.Result) []cluster.Subject {
+	var all []cluster.Subject
+	for _, x := range s.Services {
+		all = append(all, cluster.ServiceSubject(x.Name))
+	}
+	for _, g := range s.Groups {
+		all = append(all, cluster.GroupSubject(g.Name))
+	}
+	for _, x := range report.Subjects(r) {
+		if !slices.Contains(all, x) {
+			all = append(all, x)
+		}
+	}
+	return all
+}
+
+// abbreviates says whether a word is the beginning of a host's name, and more
+// than what all hosts' names begin with.
+func abbreviates(word string, x cluster.Subject) bool {
+	word = strings.TrimPrefix(word, "host/")
+	return x == cluster.HostSubject(x.Name()) && len(word) > len("i-") && strings.HasPrefix(x.Name(), word)
 }

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/plimsoll-ecs/plimsoll/pkg/cluster"
+	"github.com/plimsoll-ecs/plimsoll/pkg/plan"
 	"github.com/plimsoll-ecs/plimsoll/pkg/scenario"
 )
 
@@ -360,6 +362,22 @@ func TestLogsGoToAFile(t *testing.T) {
 	for line := range strings.Lines(string(raw)) {
 		if !json.Valid([]byte(line)) {
 			t.Fatalf("%q is not JSON", line)
+		}
+	}
+}
+
+func TestASubjectIsNamedInFullByItsNameOrByAHostsBeginning(t *testing.T) {
+	s := scenario.Scenario{Name: "x", Services: []scenario.Service{{Name: "web"}}, Groups: []scenario.Group{{Name: "hosts"}}}
+	decided := func(about cluster.Subject) scenario.Record {
+		return scenario.Record{Decision: &plan.Decision{Subject: about}}
+	}
+	r := scenario.Result{History: []scenario.Record{decided("host/i-0a1"), decided("host/i-0a2"), decided("host/i-1b3")}}
+	for word, want := range map[string]cluster.Subject{
+		"web": "service/web", "service/web": "service/web", "hosts": "group/hosts", "group/hosts": "group/hosts", "i-0a1": "host/i-0a1", "host/i-0a2": "host/i-0a2",
+		"i-1": "host/i-1b3", "host/i-1b": "host/i-1b3", "i-0": "", "i-": "", "we": "", "group/web": "", "": "",
+	} {
+		if got, err := subject(s, r, word); got != want || (err == nil) != (want != "") {
+			t.Errorf("%q is %q (%v), want %q", word, got, err, want)
 		}
 	}
 }
