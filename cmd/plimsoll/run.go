@@ -160,5 +160,5 @@ func (o *outside) page(color string) (report.Page, error) {
 
 // colorFlag adds --color.
 func colorFlag(c *cobra.Command, color *string) {
-	c.Flags().StringVar(color, "color", "auto", "auto, always or never")
+	c.Flags().StringVar(color, "color", "auto", "auto, always or never") //nolint:misspell // the flag's name, as everywhere
 }

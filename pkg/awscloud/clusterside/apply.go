@@ -37,8 +37,6 @@ func (c *Cloud) Apply(ctx context.Context, name string, i cluster.Intent) cluste
 		err = t.setDesiredCount(ctx, i)
 	case cluster.LaunchHosts:
 		i.Instances, err = t.launchHosts(ctx, i)
-	case cluster.SetDesiredCapacity:
-		err = t.setDesiredCapacity(ctx, i)
 	case cluster.DrainHost:
 		err = t.drainHost(ctx, i)
 	case cluster.ActivateHost:
@@ -126,13 +124,8 @@ func unsupported(code string) bool {
 	return slices.Contains([]string{"AccessDenied", "AccessDeniedException", "InvalidAction", "UnsupportedOperation", "UnsupportedOperationException"}, code)
 }
 
-func (t target) setDesiredCapacity(ctx context.Context, i cluster.Intent) error {
-	if err := t.desiredIs(ctx, i); err != nil {
-		return err
-	}
-	return t.raiseCapacity(ctx, i)
-}
-
+// raiseCapacity asks for the hosts where LaunchInstances is not to be had: they
+// come, or do not, in zones of the group's choice.
 func (t target) raiseCapacity(ctx context.Context, i cluster.Intent) error {
 	_, err := t.autoscaling.SetDesiredCapacity(ctx, &autoscaling.SetDesiredCapacityInput{
 		AutoScalingGroupName: aws.String(i.Subject.Name()), DesiredCapacity: aws.Int32(int32(i.To)), HonorCooldown: aws.Bool(false), //nolint:gosec // the policy bounds it

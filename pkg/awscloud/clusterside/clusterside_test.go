@@ -333,7 +333,7 @@ func TestWhatAChangeDoesAndWhenItDoesNot(t *testing.T) {
 		{"hosts that somebody launched meanwhile are not doubled", nil, intent(cluster.LaunchHosts, "group/g", 4, 7), cluster.OutcomeSkipped, "", "not 4 any more"},
 		{"a launch refused for want of capacity says so", func(w *world) { w.launch = ice }, intent(cluster.LaunchHosts, "group/g", 5, 7), cluster.OutcomeRefused, "launch 2 in [a]", "InsufficientInstanceCapacity: a"},
 		{"where LaunchInstances is not to be had, capacity is set", func(w *world) { w.err = &smithy.GenericAPIError{Code: "InvalidAction"} }, intent(cluster.LaunchHosts, "group/g", 5, 7), cluster.OutcomeApplied, "capacity 7", ""},
-		{"capacity is never lowered", nil, intent(cluster.SetDesiredCapacity, "group/g", 5, 4), cluster.OutcomeSkipped, "", "only raised"},
+		{"capacity is never lowered", nil, intent(cluster.LaunchHosts, "group/g", 5, 4), cluster.OutcomeSkipped, "", "only raised"},
 		{"an empty host is drained", nil, intent(cluster.DrainHost, "host/i-0", 0, 0), cluster.OutcomeApplied, "[h0]=DRAINING", ""},
 		{"a host that got a task meanwhile is not", func(w *world) { status(w, "ACTIVE", 1) }, intent(cluster.DrainHost, "host/i-0", 0, 0), cluster.OutcomeSkipped, "", "with 1 tasks"},
 		{"a failure that comes with HTTP 200 is a refusal", func(w *world) { w.failures["state"] = types.Failure{Reason: aws.String("INACTIVE")} }, intent(cluster.DrainHost, "host/i-0", 0, 0), cluster.OutcomeRefused, "", "INACTIVE"},
