@@ -478,7 +478,7 @@ func stale(wrong ...time.Duration) ([]delivery, []happening) {
 	for n, w := range wrong {
 		all[n].Wrong = w
 	}
-	return all, []happening{{Service: "api", Load: 6}, {Service: "web", Load: 6}}
+	return all, []happening{{Service: "api", Load: 6, Hand: 6}, {Service: "web", Load: 6, Hand: 6}}
 }
 
 func TestLaunchesArePlannedOnceThoughReadsAreStale(t *testing.T) {
