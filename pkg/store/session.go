@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -149,19 +150,20 @@ func (o *Session) recall(i item) error {
 
 // Close gives the lease back and sees to it that the key is looked at again at
 // next, unless a look is due before that already; a zero next leaves that to the
-// sweep. With a failure it is recorded, and next is when the back-off ends.
+// sweep. With a failure it is recorded, and next is when the back-off ends. The
+// lease is given back also if the look could not be asked for: the sweep would
+// find the key locked until long after.
 func (o *Session) Close(ctx context.Context, next time.Time, failure error) error {
 	if failure != nil {
 		next = o.backOff()
 	}
 	now := o.store.Clock()
 	due := !next.IsZero() && !next.After(now.Add(time.Minute)) && (!o.nextAt.After(now) || next.Before(o.nextAt))
+	var unasked error
 	if due {
-		if err := o.again(ctx, next.Truncate(time.Millisecond), now); err != nil {
-			return err
-		}
+		unasked = o.again(ctx, next.Truncate(time.Millisecond), now)
 	}
-	return o.release(ctx, failure)
+	return errors.Join(unasked, o.release(ctx, failure))
 }
 
 // backOff is when a failed round's key is looked at again: after 5 s, doubling

@@ -150,6 +150,24 @@ func TestWhoeverWasTakenOverWritesNothing(t *testing.T) {
 	}
 }
 
+// brokenQueue is a queue that is away.
+type brokenQueue struct{ SQS }
+
+func (brokenQueue) SendMessage(context.Context, *sqs.SendMessageInput, ...func(*sqs.Options)) (*sqs.SendMessageOutput, error) {
+	return nil, errors.New("the queue is away")
+}
+
+func TestALookThatCannotBeAskedForDoesNotKeepTheLease(t *testing.T) {
+	f := newFixture(t)
+	queue := f.Queue
+	f.Queue = brokenQueue{}
+	if err := f.open("a").Close(t.Context(), f.now.Add(20*time.Second), nil); err == nil || !strings.Contains(err.Error(), "the queue is away") {
+		t.Errorf("closed with %v", err)
+	}
+	f.Queue = queue
+	f.close(f.open("b"), time.Time{}, nil)
+}
+
 func TestALookTakesWhatEventsLeftAndEndsTheirNumber(t *testing.T) {
 	f := newFixture(t)
 	f.wake("arn:b", "arn:a")
