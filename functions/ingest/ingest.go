@@ -34,6 +34,15 @@ type Config struct {
 	Queues  map[string]string // FIFO queue's URL by the function that it wakes: reconcile
 }
 
+// Missing says which of the settings are not there: without them every event
+// would be dropped as a foreign one.
+func (c Config) Missing() error {
+	if c.Account == "" || c.Region == "" || c.Table == "" || c.Queues["reconcile"] == "" {
+		return fmt.Errorf("account %q, Region %q, table %q and reconcile queue %q: all are needed", c.Account, c.Region, c.Table, c.Queues["reconcile"])
+	}
+	return nil
+}
+
 // New returns the function as Lambda runs it.
 func New(ports Ports, c Config, set policy.Set, log *zap.Logger) handler.Door {
 	i := ingest{config: c, waker: store.Waker{DB: ports.DynamoDB, Queue: ports.SQS, Table: c.Table, Queues: c.Queues}, set: set, log: log}

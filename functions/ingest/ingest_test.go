@@ -56,11 +56,11 @@ func (t *table) GetItem(_ context.Context, in *dynamodb.GetItemInput, _ ...func(
 
 func (t *table) UpdateItem(_ context.Context, in *dynamodb.UpdateItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
 	key := t.pk(in.Key)
-	if arns, ok := in.ExpressionAttributeValues[":arns"].(*types.AttributeValueMemberSS); ok {
-		t.dirty[key] = append(t.dirty[key], arns.Value...)
-	} else {
-		t.dirty[key] = []string{"all"}
+	arns := in.ExpressionAttributeValues[":arns"].(*types.AttributeValueMemberSS)
+	if strings.HasPrefix(aws.ToString(in.UpdateExpression), "SET ") {
+		t.dirty[key] = nil
 	}
+	t.dirty[key] = append(t.dirty[key], arns.Value...)
 	return &dynamodb.UpdateItemOutput{Attributes: map[string]types.AttributeValue{
 		"gen": &types.AttributeValueMemberN{Value: cmp(t.gen[key], "0")}, "dirty": &types.AttributeValueMemberSS{Value: t.dirty[key]},
 	}}, nil

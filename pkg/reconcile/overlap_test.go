@@ -235,8 +235,12 @@ func (e *edge) Observe(ctx context.Context, _ cluster.Scope) (cluster.State, err
 	return s, err
 }
 
-func (e *edge) Apply(ctx context.Context, _ string, i cluster.Intent) cluster.Intent {
+func (e *edge) Apply(ctx context.Context, _ string, i cluster.Intent, may func() error) cluster.Intent {
 	out := i
+	if err := may(); err != nil {
+		out.Outcome, out.Detail = cluster.OutcomeSkipped, err.Error()
+		return out
+	}
 	err := e.pass(ctx, func() error {
 		out = e.town.apply(ctx, i, e.Age, func() { e.effect(i) })
 		return nil
@@ -327,7 +331,7 @@ func (e *edge) Note(ctx context.Context, p plan.Plan, begun, ended []cluster.Int
 
 func (e *edge) Tell(ctx context.Context, i cluster.Intent) error { return e.Session.Tell(ctx, i) }
 
-func (e *edge) Close(ctx context.Context, next time.Time, failure error) error {
+func (e *edge) Close(ctx context.Context, next time.Time, failure error) (bool, error) {
 	return e.Session.Close(ctx, next, failure)
 }
 

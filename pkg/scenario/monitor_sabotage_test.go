@@ -333,7 +333,7 @@ var planted = []struct {
 			return out, err
 		}}
 	})},
-	{"a read fails and what it did not say is taken for granted", "S10", "whose look was not whole", nil, ports(func(_ *world, p *reconcile.Ports) {
+	{"a read fails and what it did not say is taken for granted", "S10", "could not read its metrics", nil, ports(func(_ *world, p *reconcile.Ports) {
 		own := p.CloudWatch
 		p.CloudWatch = badCloudWatch{CloudWatch: own, data: func(ctx context.Context, in *cloudwatch.GetMetricDataInput) (*cloudwatch.GetMetricDataOutput, error) {
 			_, _ = own.GetMetricData(ctx, &cloudwatch.GetMetricDataInput{}) // fails

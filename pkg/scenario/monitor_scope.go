@@ -159,6 +159,9 @@ func (m *monitors) blind(i *invocation, c simcloud.Call, change change, t truth)
 		if change.verb == cluster.SetDesiredCount && m.toMaximum(name, change.to) {
 			continue
 		}
+		if i.unmeasured != "" {
+			m.broken("S10", c, change.subject(), fmt.Sprintf("%s takes something from service %s in a round that could not read its metrics: %s", c.Action, name, i.unmeasured))
+		}
 		for _, target := range m.policy.Services[name].Scale {
 			if wrong := m.aged(name, target, i.began); wrong != "" {
 				m.broken("S10", c, change.subject(), fmt.Sprintf("%s takes something from service %s while %s", c.Action, name, wrong))

@@ -249,7 +249,10 @@ func (h *history) release(ctx context.Context, o *Session) func() answer {
 	if h.chance.IntN(3) == 0 {
 		next = o.store.Clock().Add(20 * time.Second)
 	}
-	return func() answer { return answer{how: howOf(o.Close(ctx, next, nil))} }
+	return func() answer {
+		_, err := o.Close(ctx, next, nil)
+		return answer{how: howOf(err)}
+	}
 }
 
 // mostOperations keeps the check of one history short.

@@ -71,7 +71,10 @@ func (o *Session) write(ctx context.Context, writes ...types.TransactWriteItem) 
 		ConditionExpression:       aws.String("holder = :me AND fence = :fence"),
 		ExpressionAttributeValues: item{":me": text(o.holder), ":fence": number(o.fence)},
 	}}
-	_, err := o.store.DB.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: append([]types.TransactWriteItem{mine}, writes...)})
+	err := unlessConflict(func() error {
+		_, err := o.store.DB.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: append([]types.TransactWriteItem{mine}, writes...)})
+		return err
+	})
 	if conditionFailed(err) {
 		return fmt.Errorf("%w: %w", ErrFenced, err)
 	}

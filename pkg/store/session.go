@@ -152,8 +152,9 @@ func (o *Session) recall(i item) error {
 // next, unless a look is due before that already; a zero next leaves that to the
 // sweep. With a failure it is recorded, and next is when the back-off ends. The
 // lease is given back also if the look could not be asked for: the sweep would
-// find the key locked until long after.
-func (o *Session) Close(ctx context.Context, next time.Time, failure error) error {
+// find the key locked until long after. held says that it could not be given
+// back, so that only the same message may take it soon.
+func (o *Session) Close(ctx context.Context, next time.Time, failure error) (held bool, err error) {
 	if failure != nil {
 		next = o.backOff()
 	}
@@ -163,7 +164,8 @@ func (o *Session) Close(ctx context.Context, next time.Time, failure error) erro
 	if due {
 		unasked = o.again(ctx, next.Truncate(time.Millisecond), now)
 	}
-	return errors.Join(unasked, o.release(ctx, failure))
+	kept := o.release(ctx, failure)
+	return kept != nil && !errors.Is(kept, ErrFenced), errors.Join(unasked, kept)
 }
 
 // backOff is when a failed round's key is looked at again: after 5 s, doubling

@@ -74,7 +74,7 @@ func (f *fixture) open(holder string) *Session {
 
 func (f *fixture) close(o *Session, next time.Time, failure error) {
 	f.Helper()
-	if err := o.Close(f.Context(), next, failure); err != nil {
+	if _, err := o.Close(f.Context(), next, failure); err != nil {
 		f.Fatal(err)
 	}
 }
@@ -92,6 +92,62 @@ func (f *fixture) wake(arns ...string) {
 	err := f.waker.Wake(f.Context(), prod, arns, func(gen int) ([]byte, error) { return fmt.Appendf(nil, "gen %d", gen), nil })
 	if err != nil {
 		f.Fatal(err)
+	}
+}
+
+// closing is how Close ended for a session that lost its lease: it holds nothing.
+func closing(held bool, err error) error {
+	if held {
+		return errors.New("a session without its lease says that it holds it")
+	}
+	return err
+}
+
+// conflicting meets another transaction a number of times.
+type conflicting struct {
+	DynamoDB
+	left int
+}
+
+func (c *conflicting) meet() bool { c.left--; return c.left >= 0 }
+
+func (c *conflicting) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, o ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
+	if c.meet() {
+		return nil, &types.TransactionConflictException{}
+	}
+	return c.DynamoDB.UpdateItem(ctx, in, o...)
+}
+
+func (c *conflicting) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, o ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error) {
+	if c.meet() {
+		return nil, &types.TransactionCanceledException{CancellationReasons: []types.CancellationReason{{Code: aws.String("None")}, {Code: aws.String("TransactionConflict")}}}
+	}
+	return c.DynamoDB.TransactWriteItems(ctx, in, o...)
+}
+
+func TestAWriteThatMeetsAnotherIsTriedAgain(t *testing.T) {
+	for met, want := range map[int]bool{0: true, 2: true, 3: false} {
+		f := newFixture(t)
+		o := f.open("a")
+		db := &conflicting{DynamoDB: f.DB, left: met}
+		f.waker.DB = db
+		err := f.waker.Wake(t.Context(), prod, []string{"arn:a"}, func(int) ([]byte, error) { return []byte("x"), nil })
+		if (err == nil) != want {
+			t.Errorf("a wake that met %d others: %v", met, err)
+		}
+		db.left, o.store.DB = met, db
+		if err := o.Tell(t.Context(), cluster.Intent{ID: "x"}); (err == nil) != want {
+			t.Errorf("a round's write that met %d others: %v", met, err)
+		}
+	}
+}
+
+func TestALeaseThatCannotBeGivenBackIsHeld(t *testing.T) {
+	f := newFixture(t)
+	o := f.open("a")
+	o.store.DB = &conflicting{DynamoDB: f.DB, left: 9}
+	if held, err := o.Close(t.Context(), time.Time{}, nil); !held || err == nil {
+		t.Errorf("held %t, %v", held, err)
 	}
 }
 
@@ -131,8 +187,8 @@ func TestWhoeverWasTakenOverWritesNothing(t *testing.T) {
 	for name, write := range map[string]func(*Session) error{
 		"note":  func(o *Session) error { return o.Note(t.Context(), plan.Plan{}, []cluster.Intent{i}, nil) },
 		"tell":  func(o *Session) error { return o.Tell(t.Context(), i) },
-		"again": func(o *Session) error { return o.Close(t.Context(), f.now.Add(20*time.Second), nil) },
-		"close": func(o *Session) error { return o.Close(t.Context(), time.Time{}, nil) },
+		"again": func(o *Session) error { return closing(o.Close(t.Context(), f.now.Add(20*time.Second), nil)) },
+		"close": func(o *Session) error { return closing(o.Close(t.Context(), time.Time{}, nil)) },
 	} {
 		before := f.cloud.DynamoDB().Items("plimsoll")
 		if err := write(first); !errors.Is(err, ErrFenced) && name != "note" || err == nil && name != "note" {
@@ -161,7 +217,7 @@ func TestALookThatCannotBeAskedForDoesNotKeepTheLease(t *testing.T) {
 	f := newFixture(t)
 	queue := f.Queue
 	f.Queue = brokenQueue{}
-	if err := f.open("a").Close(t.Context(), f.now.Add(20*time.Second), nil); err == nil || !strings.Contains(err.Error(), "the queue is away") {
+	if held, err := f.open("a").Close(t.Context(), f.now.Add(20*time.Second), nil); held || err == nil || !strings.Contains(err.Error(), "the queue is away") {
 		t.Errorf("closed with %v", err)
 	}
 	f.Queue = queue

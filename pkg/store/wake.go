@@ -73,27 +73,34 @@ func (w Waker) mark(ctx context.Context, of string, arns []string) (int, error) 
 		return int(numberOf(i, "gen")), err
 	}
 	arns = slices.Compact(slices.Sorted(slices.Values(arns)))
-	out, err := w.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: aws.String(w.Table), Key: wakeKey(of),
-		UpdateExpression:          aws.String("ADD dirty :arns"),
-		ExpressionAttributeValues: item{":arns": &types.AttributeValueMemberSS{Value: arns}},
-		ReturnValues:              types.ReturnValueAllNew,
-	})
+	i, err := w.update(ctx, of, "ADD dirty :arns", arns)
 	if err != nil {
 		return 0, err
 	}
-	if set, _ := out.Attributes["dirty"].(*types.AttributeValueMemberSS); set != nil && len(set.Value) > maxDirty {
-		out, err = w.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-			TableName: aws.String(w.Table), Key: wakeKey(of),
-			UpdateExpression:          aws.String("SET dirty = :all"),
-			ExpressionAttributeValues: item{":all": &types.AttributeValueMemberSS{Value: []string{"all"}}},
-			ReturnValues:              types.ReturnValueAllNew,
-		})
-		if err != nil {
+	if set, _ := i["dirty"].(*types.AttributeValueMemberSS); set != nil && len(set.Value) > maxDirty {
+		if i, err = w.update(ctx, of, "SET dirty = :arns", []string{"all"}); err != nil {
 			return 0, err
 		}
 	}
-	return int(numberOf(out.Attributes, "gen")), nil
+	return int(numberOf(i, "gen")), nil
+}
+
+// update changes a wake item's ARNs and returns the item.
+func (w Waker) update(ctx context.Context, of, expression string, arns []string) (item, error) {
+	var now item
+	err := unlessConflict(func() error {
+		out, err := w.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+			TableName: aws.String(w.Table), Key: wakeKey(of),
+			UpdateExpression:          aws.String(expression),
+			ExpressionAttributeValues: item{":arns": &types.AttributeValueMemberSS{Value: arns}},
+			ReturnValues:              types.ReturnValueAllNew,
+		})
+		if err == nil {
+			now = out.Attributes
+		}
+		return err
+	})
+	return now, err
 }
 
 func (w Waker) read(ctx context.Context, of string) (item, error) {
