@@ -4,7 +4,7 @@
 //
 // The table has the string keys pk and sk. Items:
 //
-//	pk wake#KEY  sk wake            gen, dirty, nextAt: what ingest may touch, and nothing else is under wake#
+//	pk wake#KEY  sk wake            gen, dirty, nextAt, woken, lateAt: what ingest may touch, and nothing else is under wake#
 //	pk KEY       sk lease           holder, until, fence, failures
 //	pk KEY       sk now#about#...   a subject's memory, and what was last decided about it
 //	pk KEY       sk now#open#...    intents that still stand in for what the cloud shows

@@ -89,7 +89,7 @@ func (f *fixture) bodies(queue string) []string {
 
 func (f *fixture) wake(arns ...string) {
 	f.Helper()
-	err := f.waker.Wake(f.Context(), prod, arns, func(gen int) ([]byte, error) { return fmt.Appendf(nil, "gen %d", gen), nil })
+	err := f.waker.Wake(f.Context(), prod, Heard{ARNs: arns}, func(gen int) ([]byte, error) { return fmt.Appendf(nil, "gen %d", gen), nil })
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func TestAWriteThatMeetsAnotherIsTriedAgain(t *testing.T) {
 		o := f.open("a")
 		db := &conflicting{DynamoDB: f.DB, left: met}
 		f.waker.DB = db
-		err := f.waker.Wake(t.Context(), prod, []string{"arn:a"}, func(int) ([]byte, error) { return []byte("x"), nil })
+		err := f.waker.Wake(t.Context(), prod, Heard{ARNs: []string{"arn:a"}}, func(int) ([]byte, error) { return []byte("x"), nil })
 		if (err == nil) != want {
 			t.Errorf("a wake that met %d others: %v", met, err)
 		}
@@ -261,7 +261,7 @@ func TestTooManyArnsBecomeAll(t *testing.T) {
 
 func TestAKeyOfAKindWithoutAQueueIsAnError(t *testing.T) {
 	f := newFixture(t)
-	err := f.waker.Wake(t.Context(), "register#x", nil, func(int) ([]byte, error) { return nil, nil })
+	err := f.waker.Wake(t.Context(), "register#x", Heard{}, func(int) ([]byte, error) { return nil, nil })
 	if err == nil || !strings.Contains(err.Error(), `no queue for "register"`) {
 		t.Error(err)
 	}
@@ -271,7 +271,7 @@ func TestALongNameWakesToo(t *testing.T) {
 	f := newFixture(t)
 	long := "reconcile#" + strings.Repeat("c", 255)
 	for range 2 {
-		if err := f.waker.Wake(t.Context(), long, nil, func(int) ([]byte, error) { return []byte("x"), nil }); err != nil {
+		if err := f.waker.Wake(t.Context(), long, Heard{}, func(int) ([]byte, error) { return []byte("x"), nil }); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -58,10 +58,11 @@ type waking struct {
 	*fixture
 	wakeCase
 	wrong    wrongWaking
-	lag      time.Duration // a planted bug: how old a number ingest reads
-	gens     []genAt       // for that
-	nowhere  string        // a queue that nobody hears
-	heard    int           // invocations
+	lag      time.Duration      // a planted bug: how old a number ingest reads
+	gens     []genAt            // for that
+	waited   map[time.Time]bool // times that lateAt has had
+	nowhere  string             // a queue that nobody hears
+	heard    int                // invocations
 	decided  int
 	arrived  []time.Time // of events, at the ingress queue
 	looks    []time.Time // when each began
@@ -143,6 +144,7 @@ func (w *waking) see() {
 			continue
 		}
 		w.gens = append(w.gens, genAt{w.cloud.Now(), i})
+		w.waited[timeOf(i, "lateAt")] = true
 		if at := timeOf(i, "nextAt"); !at.IsZero() && (len(w.timers) == 0 || !w.timers[len(w.timers)-1].Equal(at)) {
 			w.timers = append(w.timers, at)
 		}
@@ -191,24 +193,31 @@ func (q mishapQueue) SendMessage(ctx context.Context, in *sqs.SendMessageInput, 
 // records are a batch as Lambda hands it over.
 type records struct {
 	Records []struct {
-		MessageID string `json:"messageId"`
-		Body      string `json:"body"`
+		MessageID  string            `json:"messageId"`
+		Body       string            `json:"body"`
+		Attributes map[string]string `json:"attributes"`
 	}
 }
 
 // each answers for a batch, message by message.
-func each(payload []byte, do func(id, body string) error) ([]byte, error) {
+func each(payload []byte, do func(id, body string, h Heard) error) ([]byte, error) {
 	var in records
 	if err := json.Unmarshal(payload, &in); err != nil {
 		return nil, err
 	}
 	failed := []string{}
 	for _, r := range in.Records {
-		if err := do(r.MessageID, r.Body); err != nil {
+		h := Heard{Sent: stamp(r.Attributes["SentTimestamp"]), Received: stamp(r.Attributes["ApproximateFirstReceiveTimestamp"])}
+		if err := do(r.MessageID, r.Body, h); err != nil {
 			failed = append(failed, `{"itemIdentifier":"`+r.MessageID+`"}`)
 		}
 	}
 	return []byte(`{"batchItemFailures":[` + strings.Join(failed, ",") + `]}`), nil
+}
+
+func stamp(s string) time.Time {
+	n, _ := strconv.ParseInt(s, 10, 64) // the queue's own
+	return time.UnixMilli(n).UTC()
 }
 
 func (w *waking) hear(ctx context.Context, payload []byte) ([]byte, error) {
@@ -216,24 +225,32 @@ func (w *waking) hear(ctx context.Context, payload []byte) ([]byte, error) {
 	w.heard++
 	waker := w.waker
 	waker.DB, waker.Queue = mishapTable{waker.DB, m}, mishapQueue{waker.Queue, m}
-	return each(payload, func(_, body string) error {
-		if stamp, again := strings.CutPrefix(body, "again "); again {
-			n, _ := strconv.ParseInt(stamp, 10, 64)
-			if due, err := waker.Due(ctx, prod, time.UnixMilli(n)); err != nil || !due {
+	waker.Ingress, waker.Again = w.Ingress, w.Again
+	return each(payload, func(_, body string, h Heard) error {
+		if at, again := strings.CutPrefix(body, "again "); again {
+			h.Sent = time.Time{}
+			if due, err := waker.Due(ctx, prod, stamp(at)); err != nil || !due {
 				if err == nil {
-					w.dropped(time.UnixMilli(n))
+					w.dropped(stamp(at))
 				}
 				return err
 			}
 		}
-		return waker.Wake(ctx, prod, nil, func(gen int) ([]byte, error) { return []byte(strconv.Itoa(gen)), nil })
+		return waker.Wake(ctx, prod, h, func(gen int) ([]byte, error) { return []byte(strconv.Itoa(gen)), nil })
 	})
 }
 
-// dropped judges a dropped timer: it was replaced.
+// dropped judges a dropped timer: it was replaced by another, or its events were
+// woken for meanwhile, or who sent it failed and comes again.
 func (w *waking) dropped(at time.Time) {
 	n := slices.IndexFunc(w.timers, at.Equal)
-	if n < 0 || n == len(w.timers)-1 {
+	replaced := n >= 0 && n < len(w.timers)-1
+	woken := !timeOf(w.gens[len(w.gens)-1].it, "woken").Before(at)
+	for other := range w.waited {
+		replaced = replaced || other.After(at)
+	}
+	failed := n < 0 && !w.waited[at] && len(w.Hears) > 0
+	if !replaced && !woken && !failed {
 		w.broken = append(w.broken, fmt.Sprintf("the look at %s was dropped, and none replaced it", at))
 	}
 }
@@ -243,7 +260,7 @@ func (w *waking) decide(ctx context.Context, payload []byte) ([]byte, error) {
 	w.decided++
 	s := w.Store
 	s.DB, s.Queue, s.Clock = mishapTable{s.DB, m}, mishapQueue{s.Queue, m}, w.cloud.Now
-	return each(payload, func(id, body string) error {
+	return each(payload, func(id, body string, _ Heard) error {
 		w.bodies[body] = true
 		o, err := s.Open(ctx, prod, id)
 		if err != nil {
@@ -269,7 +286,7 @@ func (w *waking) decide(ctx context.Context, payload []byte) ([]byte, error) {
 // newWaking plays a case. Nothing sweeps: whatever is lost stays lost.
 func newWaking(t *testing.T, c wakeCase, wrong wrongWaking) *waking {
 	t.Helper()
-	w := &waking{fixture: newFixture(t), wakeCase: c, wrong: wrong, bodies: map[string]bool{}}
+	w := &waking{fixture: newFixture(t), wakeCase: c, wrong: wrong, bodies: map[string]bool{}, waited: map[time.Time]bool{}}
 	w.Again = func(_ string, at time.Time) ([]byte, error) {
 		return fmt.Appendf(nil, "again %d", at.UnixMilli()+wrong.again), nil
 	}
@@ -348,7 +365,7 @@ func (w *waking) judge() {
 // lookedBetween judges that a look began after from and, but for a round that was
 // under way and one that waited, by the time by.
 func (w *waking) lookedBetween(from, by time.Time) {
-	end := by.Add(2*longestLook + 3*time.Second)
+	end := by.Add(2*longestLook + Pace + 4*time.Second)
 	if !slices.ContainsFunc(w.looks, func(at time.Time) bool { return at.After(from) && at.Before(end) }) {
 		w.broken = append(w.broken, fmt.Sprintf("no look began between %s and %s", from.Sub(noon), end.Sub(noon)))
 	}
@@ -392,40 +409,65 @@ func TestEveryEventIsFollowedByALook(t *testing.T) {
 
 // busyCase has everything in it once: a burst, events during looks, and timers.
 func busyCase() wakeCase {
-	c := wakeCase{Looks: []time.Duration{4 * time.Second, 0}, Wants: []time.Duration{30 * time.Second, 5 * time.Second, 0}}
+	c := wakeCase{Looks: []time.Duration{4 * time.Second}, Wants: []time.Duration{30 * time.Second, 5 * time.Second, 0}}
 	for range 30 {
 		c.Wants = append(c.Wants, 40*time.Second)
 	}
+	c.Events = make([]time.Duration, 60)
 	for n := range 30 {
 		c.Events = append(c.Events, time.Duration(n%5)*700*time.Millisecond)
 	}
 	return c
 }
 
+// elsewhere sends what is for the ingress queue where nobody hears it.
+func elsewhere(w *waking, in *sqs.SendMessageInput) {
+	if aws.ToString(in.QueueUrl) == w.Ingress {
+		in.QueueUrl = aws.String(w.nowhere)
+	}
+}
+
+// quietCase is two events with nothing else to look for.
+func quietCase() wakeCase {
+	return wakeCase{Events: []time.Duration{0, 3 * time.Second}, Looks: []time.Duration{0}}
+}
+
+// pairCase is an event that waits for the end of Pace.
+func pairCase() wakeCase {
+	return wakeCase{Events: []time.Duration{0, time.Second}, Looks: []time.Duration{0}}
+}
+
 func TestPlantedBugsOfWakingAreCaught(t *testing.T) {
 	for _, bug := range []struct {
 		name, broken string
+		play         func() wakeCase
 		wrong        wrongWaking
 	}{
-		{"none", "", wrongWaking{}},
-		{"ingest reads a number of ten seconds ago", "no look began", wrongWaking{read: func(w *waking) { w.lag = 10 * time.Second }}},
-		{"every event is a message of its own", "messages in the queue", wrongWaking{send: func(w *waking, in *sqs.SendMessageInput) {
-			in.MessageDeduplicationId = aws.String(fmt.Sprint(w.heard))
+		{"none in a busy case", "", busyCase, wrongWaking{}},
+		{"none in a quiet case", "", quietCase, wrongWaking{}},
+		{"none in a case of two", "", pairCase, wrongWaking{}},
+		{"what waits is never sent", "no look began", pairCase, wrongWaking{send: elsewhere}},
+		{"ingest reads a number of ten seconds ago", "no look began", busyCase, wrongWaking{read: func(w *waking) { w.lag = 10 * time.Second }}},
+		{"every event is a message of its own", "messages in the queue", busyCase, wrongWaking{send: func(w *waking, in *sqs.SendMessageInput) {
+			if in.MessageGroupId != nil {
+				in.MessageDeduplicationId = aws.String(fmt.Sprint(w.cloud.Now().UnixNano()))
+			}
 		}}},
-		{"the number is raised once and never again", "no look began", wrongWaking{update: func(w *waking, in *dynamodb.UpdateItemInput) {
+		{"the number is raised once and never again", "no look began", busyCase, wrongWaking{update: func(w *waking, in *dynamodb.UpdateItemInput) {
 			if len(w.looks) > 0 && in.ExpressionAttributeValues[":me"] == nil {
 				in.ExpressionAttributeValues[":one"] = number(0)
 			}
 		}}},
-		{"a look that was asked for is never sent", "no look began", wrongWaking{send: func(w *waking, in *sqs.SendMessageInput) {
-			if aws.ToString(in.QueueUrl) == w.Ingress {
-				in.QueueUrl = aws.String(w.nowhere)
+		{"a look that was asked for is never sent", "no look began", busyCase, wrongWaking{send: elsewhere}},
+		{"a wake is stamped five seconds too late", "no look began", quietCase, wrongWaking{update: func(_ *waking, in *dynamodb.UpdateItemInput) {
+			if at := numberOf(in.ExpressionAttributeValues, ":at"); at > 0 {
+				in.ExpressionAttributeValues[":at"] = number(at + 5000)
 			}
 		}}},
-		{"the time is written after it was sent, a millisecond off", "none replaced it", wrongWaking{again: 1}},
+		{"the time is written after it was sent, a millisecond off", "none replaced it", busyCase, wrongWaking{again: 1}},
 	} {
 		t.Run(bug.name, func(t *testing.T) {
-			w := newWaking(t, busyCase(), bug.wrong)
+			w := newWaking(t, bug.play(), bug.wrong)
 			caught := slices.ContainsFunc(w.broken, func(b string) bool { return strings.Contains(b, bug.broken) })
 			if bug.broken == "" && len(w.broken) > 0 || bug.broken != "" && !caught {
 				t.Errorf("broken: %q", w.broken)

@@ -28,7 +28,7 @@ func main() {
 	ports := ingest.Ports{DynamoDB: dynamodb.NewFromConfig(cfg), SQS: sqs.NewFromConfig(cfg)}
 	where := ingest.Config{
 		Account: os.Getenv("PLIMSOLL_ACCOUNT"), Region: cfg.Region,
-		Table: os.Getenv("PLIMSOLL_TABLE"), Queues: map[string]string{"reconcile": os.Getenv("PLIMSOLL_RECONCILE_QUEUE")},
+		Table: os.Getenv("PLIMSOLL_TABLE"), Queues: map[string]string{"reconcile": os.Getenv("PLIMSOLL_RECONCILE_QUEUE")}, Ingress: os.Getenv("PLIMSOLL_INGRESS_QUEUE"),
 	}
 	lambda.Start(ingest.New(ports, must(where, where.Missing()), must(policy.Decode(must(os.ReadFile("policy.json")))), must(logged().Build())))
 }
