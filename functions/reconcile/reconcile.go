@@ -91,5 +91,5 @@ func open(ctx context.Context, table store.Store, key, message string) (reconcil
 		err := s.Recall(ctx)
 		return s.Memory, s.Intents, err
 	}
-	return reconcile.Opened{Session: s, Gen: s.Gen, Left: s.Left, Recall: recall}, nil
+	return reconcile.Opened{Session: s, Gen: s.Gen, Left: s.Left, Now: s.Now, Recall: recall}, nil
 }

@@ -45,6 +45,7 @@ type Opened struct {
 	Session Session
 	Gen     int                  // the round's number
 	Left    func() time.Duration // of the lease, by this round's own clock
+	Now     func() time.Time     // by a clock that all rounds share
 	Recall  func(context.Context) (cluster.Memory, []cluster.Intent, error)
 }
 
@@ -67,7 +68,7 @@ const refusedAgain = 15 * time.Second
 type Rounds struct {
 	Cloud Cloud
 	Open  Open
-	Clock func() time.Time
+	Clock func() time.Time // of the invocation, for its deadline
 	Log   *zap.Logger
 }
 
@@ -133,7 +134,7 @@ func (r Rounds) round(ctx context.Context, p policy.Policy, o Opened) (time.Time
 	if err != nil {
 		return time.Time{}, fmt.Errorf("observe %s: %w", p.Cluster, err)
 	}
-	state.Now, state.Memory, state.Intents = r.Clock(), memory, intents
+	state.Now, state.Memory, state.Intents = o.Now(), memory, intents
 	state, ended := plan.Overlay(state)
 	ended = append(ended, refused(intents)...)
 	decided := plan.Cluster(state, p)
@@ -194,7 +195,7 @@ func (r Rounds) do(ctx context.Context, name string, o Opened, intents []cluster
 		}
 		if i.Outcome != cluster.OutcomeApplied {
 			stopped[i.Subject] = true
-			next = sooner(next, r.Clock().Add(refusedAgain))
+			next = sooner(next, o.Now().Add(refusedAgain))
 		}
 		r.Log.Info("applied", zap.String("intent", i.ID), zap.String("verb", string(i.Verb)), zap.String("subject", string(i.Subject)),
 			zap.Int("from", i.From), zap.Int("to", i.To), zap.String("outcome", string(i.Outcome)), zap.String("detail", i.Detail))

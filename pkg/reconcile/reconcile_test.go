@@ -94,7 +94,7 @@ func (w *world) Close(_ context.Context, next time.Time, failure error) (bool, e
 
 func (w *world) rounds() Rounds {
 	return Rounds{Cloud: w, Clock: func() time.Time { return w.now }, Log: zap.NewNop(), Open: func(context.Context, string, string) (Opened, error) {
-		return Opened{Session: w, Gen: 7, Left: func() time.Duration { return w.left }, Recall: func(context.Context) (cluster.Memory, []cluster.Intent, error) {
+		return Opened{Session: w, Gen: 7, Left: func() time.Duration { return w.left }, Now: func() time.Time { return w.now }, Recall: func(context.Context) (cluster.Memory, []cluster.Intent, error) {
 			var open []cluster.Intent
 			for _, i := range w.intents {
 				open = append(open, i)

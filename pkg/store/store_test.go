@@ -53,11 +53,21 @@ func newFixture(t *testing.T) *fixture {
 		}
 		return aws.ToString(out.QueueUrl)
 	}
-	f.Store = Store{DB: f.cloud.DynamoDB(), Queue: f.cloud.SQS(), Table: "plimsoll", Ingress: url("ingress", nil), Clock: func() time.Time { return f.now }, Again: func(of string, at time.Time) ([]byte, error) {
+	f.Store = Store{DB: f.cloud.DynamoDB(), Queue: f.cloud.SQS(), Table: "plimsoll", Ingress: url("ingress", nil), Clock: f.clock, Again: func(of string, at time.Time) ([]byte, error) {
 		return []byte(of + " at " + at.Format(time.TimeOnly)), nil
 	}}
 	f.waker = Waker{DB: f.DB, Queue: f.Queue, Table: "plimsoll", Queues: map[string]string{"reconcile": url("reconcile.fifo", map[string]string{"FifoQueue": "true"})}}
 	return f
+}
+
+// clock is the test's, which the account's follows.
+func (f *fixture) clock() time.Time {
+	if f.now.After(f.cloud.Now()) {
+		if err := f.cloud.Run(f.now); err != nil {
+			f.Fatal(err)
+		}
+	}
+	return f.now
 }
 
 func (f *fixture) open(holder string) *Session {
@@ -203,6 +213,31 @@ func TestWhoeverWasTakenOverWritesNothing(t *testing.T) {
 	}
 	if len(f.bodies("ingress")) != 0 {
 		t.Errorf("asked for another look: %q", f.bodies("ingress"))
+	}
+}
+
+func TestARoundWhoseClockIsWrongGoesByDynamoDBs(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		wrong     time.Duration
+		corrected bool
+	}{
+		{"a clock that is right", 0, false},
+		{"a clock that is off by less than an answer tells", 1500 * time.Millisecond, false},
+		{"a clock ahead", SkewFor / 2, true},
+		{"a clock behind", -SkewFor / 2, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t)
+			f.Clock = func() time.Time { return noon.Add(tt.wrong) }
+			o := f.open("a")
+			if got := o.Now().Equal(noon); got != (tt.corrected || tt.wrong == 0) {
+				t.Errorf("now is %s", o.Now())
+			}
+			if left := o.Left(); left != LeaseFor {
+				t.Errorf("%s of the lease are left", left)
+			}
+		})
 	}
 }
 
