@@ -40,13 +40,18 @@ func call[O any](ctx context.Context, c *Cloud, op operation, in any, do func() 
 	p.check()
 	name := op.service + ":" + op.action
 	c.calls[name]++
+	fate := c.faults.fate(p, op)
 	trip := c.latency(op.latency)
 	p.sleep(trip / 2)
+	fate.arrive(p)
 	seen := Call{At: c.now, Function: p.life.name, Invocation: p.life.id, Began: p.life.began, Service: op.service, Action: op.action, Input: in}
 	if op.changes && c.opts.Watch != nil {
 		c.opts.Watch(seen)
 	}
 	out, err := admit(c, op, do)
+	if err = fate.leave(c, p, op, err); err != nil {
+		out = nil
+	}
 	if err != nil && c.opts.Failed != nil {
 		c.opts.Failed(seen, err)
 	}
@@ -58,10 +63,17 @@ func call[O any](ctx context.Context, c *Cloud, op operation, in any, do func() 
 }
 
 func admit[O any](c *Cloud, op operation, do func() (*O, error)) (*O, error) {
+	if err := c.faults.refusal(op); err != nil {
+		return nil, err
+	}
 	if op.bucket != "" && !c.take(op.bucket, max(op.cost, 1)) {
 		return nil, apiError(throttleCode(op.service), "Rate exceeded")
 	}
-	return do()
+	out, err := do()
+	if err == nil {
+		c.faults.damage(op, out)
+	}
+	return out, err
 }
 
 // throttleCode is the error code a service answers with when a bucket is empty.

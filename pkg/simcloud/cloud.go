@@ -31,6 +31,7 @@ type Cloud struct {
 	buckets map[string]*bucket
 	calls   map[string]int // by service:Action, throttled ones included
 	parts   parts
+	faults  *Faults
 	fleet   *fleet // ECS, Auto Scaling, EC2 and the load on them
 }
 
@@ -47,6 +48,7 @@ func New(o Options) *Cloud {
 	}
 	c := &Cloud{kernel: newKernel(o.Start, o.Seed, o.Driver), opts: o, digest: sha256.New(), calls: map[string]int{}}
 	c.buckets = newBuckets()
+	c.faults = newFaults(c)
 	c.fleet = newFleet(c)
 	return c
 }
