@@ -21,8 +21,9 @@ type operation struct {
 type Call struct {
 	At         time.Time
 	Function   string
-	Invocation int       // counts all invocations
-	Began      time.Time // when the invocation did
+	Invocation int           // counts all invocations
+	Began      time.Time     // when the invocation did
+	Skew       time.Duration // by which the invocation's clock is fast
 	Service    string
 	Action     string
 	Input      any // the SDK's input; not to be changed
@@ -44,7 +45,7 @@ func call[O any](ctx context.Context, c *Cloud, op operation, in any, do func() 
 	trip := c.latency(op.latency)
 	p.sleep(trip / 2)
 	fate.arrive(p)
-	seen := Call{At: c.now, Function: p.life.name, Invocation: p.life.id, Began: p.life.began, Service: op.service, Action: op.action, Input: in}
+	seen := Call{At: c.now, Function: p.life.name, Invocation: p.life.id, Began: p.life.began, Skew: p.life.mishap.skew, Service: op.service, Action: op.action, Input: in}
 	if op.changes && c.opts.Watch != nil {
 		c.opts.Watch(seen)
 	}
