@@ -41,11 +41,12 @@ func call[O any](ctx context.Context, c *Cloud, op operation, in any, do func() 
 	p.check()
 	name := op.service + ":" + op.action
 	c.calls[name]++
-	fate := c.faults.fate(p, op)
+	seen := p.sees(op, in)
+	fate := c.faults.fate(p, seen)
 	trip := c.latency(op.latency)
 	p.sleep(trip / 2)
 	fate.arrive(p)
-	seen := Call{At: c.now, Function: p.life.name, Invocation: p.life.id, Began: p.life.began, Skew: p.life.mishap.skew, Service: op.service, Action: op.action, Input: in}
+	seen.At = c.now
 	if op.changes && c.opts.Watch != nil {
 		c.opts.Watch(seen)
 	}
@@ -61,6 +62,14 @@ func call[O any](ctx context.Context, c *Cloud, op operation, in any, do func() 
 	}
 	p.sleep(trip - trip/2)
 	return out, err
+}
+
+// sees is a call of the invocation as a monitor sees it.
+func (p *proc) sees(op operation, in any) Call {
+	return Call{
+		At: p.k.now, Function: p.life.name, Invocation: p.life.id, Began: p.life.began, Skew: p.life.mishap.skew,
+		Service: op.service, Action: op.action, Input: in,
+	}
 }
 
 func admit[O any](c *Cloud, op operation, do func() (*O, error)) (*O, error) {

@@ -92,8 +92,11 @@ type fate struct {
 }
 
 // fate draws what becomes of the call that an invocation begins.
-func (f *Faults) fate(p *proc, op operation) fate {
+func (f *Faults) fate(p *proc, call Call) fate {
 	f.crash.made++
+	if f.c.opts.Begun != nil {
+		f.c.opts.Begun(f.crash.made, call)
+	}
 	m := &p.life.mishap
 	m.calls++
 	var out fate
@@ -103,7 +106,7 @@ func (f *Faults) fate(p *proc, op operation) fate {
 	if m.calls == m.hangAt {
 		out.hangs, out.hangBefore = true, m.hangBefore
 	}
-	if m.calls == m.pauseAt && op.service == "dynamodb" {
+	if m.calls == m.pauseAt && call.Service == "dynamodb" {
 		out.pause = m.pause
 	}
 	return out
