@@ -11,13 +11,14 @@ import (
 	"github.com/plimsoll-ecs/plimsoll/pkg/simcloud"
 )
 
-// usualFaults are all faults at their usual rates.
-func usualFaults() map[string]float64 {
-	all := map[string]float64{}
+// beset is the busy world with all faults at their usual rates for an hour, and
+// twenty minutes to recover.
+func beset() Scenario {
+	s := busy(80 * time.Minute)
 	for _, k := range simcloud.FaultKinds() {
-		all[k.Name] = k.Usual
+		s.Faults = append(s.Faults, Fault{Name: k.Name, Until: policy.Duration{Duration: time.Hour}})
 	}
-	return all
+	return s
 }
 
 func TestAllFaultsAtOnceForAnHour(t *testing.T) {
@@ -25,7 +26,7 @@ func TestAllFaultsAtOnceForAnHour(t *testing.T) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
 			var logs strings.Builder
-			r, err := Run(t.Context(), busy(time.Hour), Options{Seed: seed, Faults: usualFaults(), Logs: &logs})
+			r, err := Run(t.Context(), beset(), Options{Seed: seed, Logs: &logs})
 			if err != nil {
 				t.Fatal(err)
 			}

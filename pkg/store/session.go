@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -156,12 +157,11 @@ func (o *Session) Close(ctx context.Context, next time.Time, failure error) erro
 	}
 	now := o.store.Clock()
 	due := !next.IsZero() && !next.After(now.Add(time.Minute)) && (!o.nextAt.After(now) || next.Before(o.nextAt))
+	var asked error
 	if due {
-		if err := o.again(ctx, next.Truncate(time.Millisecond), now); err != nil {
-			return err
-		}
+		asked = o.again(ctx, next.Truncate(time.Millisecond), now)
 	}
-	return o.release(ctx, failure)
+	return errors.Join(asked, o.release(ctx, failure)) // a lease that nobody gives back stops the key for minutes
 }
 
 // backOff is when a failed round's key is looked at again: after 5 s, doubling
