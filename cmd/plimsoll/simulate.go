@@ -18,6 +18,7 @@ type simulation struct {
 	trace, logs, color string
 	peak               float64
 	seed               uint64
+	faults             []string
 	json               bool
 }
 
@@ -49,6 +50,7 @@ The exit code is 8 if an expectation was missed or a promise was broken.`,
 	c.Flags().StringVar(&q.trace, "trace", "", "a file of lines `seconds,value` that replaces the shape of the load")
 	c.Flags().Float64Var(&q.peak, "peak", 0, "requests a second at the trace's height (default: the scenario's own)")
 	c.Flags().Uint64Var(&q.seed, "seed", 1, "another seed is another run")
+	c.Flags().StringArrayVar(&q.faults, "fault", nil, "switch a fault on, `NAME[=RATE]`, a rate from 0 to 1 (default: the fault's usual one); may be given again")
 	c.Flags().BoolVar(&q.json, "json", false, "print one JSON object")
 	c.Flags().StringVar(&q.logs, "logs", "", "write what the functions log to this file")
 	colorFlag(c, &q.color)
@@ -76,10 +78,11 @@ func (o *outside) list(c *cobra.Command) error {
 
 func (o *outside) runSimulation(ctx context.Context, page report.Page, name string, q simulation) error {
 	s, err := o.traced(name, q)
-	if err != nil {
+	faults, bad := scenario.ParseFaults(q.faults)
+	if err := errors.Join(err, invalid("command line", "simulate", bad)); err != nil {
 		return err
 	}
-	opts := scenario.Options{Seed: q.seed}
+	opts := scenario.Options{Seed: q.seed, Faults: faults}
 	if q.logs != "" {
 		f, err := o.create(q.logs)
 		if err != nil {

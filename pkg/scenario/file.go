@@ -20,6 +20,7 @@ type Scenario struct {
 	Services  []Service        `json:"services"`        // ECS services, with the ECS controller
 	Raw       json.RawMessage  `json:"policy"`          // as in plimsoll.yaml
 	Events    []Happening      `json:"world,omitempty"` // what the world does, at its times
+	Faults    []Fault          `json:"faults,omitempty"`
 	Expect    []Expectation    `json:"expect,omitempty"`
 	Policy    policy.Policy    `json:"-"`                    // Raw, checked and defaulted
 	Traced    bool             `json:"-"`                    // a trace replaced the shapes

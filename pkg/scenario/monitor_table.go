@@ -226,12 +226,13 @@ func (m *monitors) leased(i *invocation, c simcloud.Call) {
 	if after, again := m.turns.take(i.id); again {
 		m.broken("S5", c, leaseKey(m.policy.Cluster), fmt.Sprintf("%s is called by an invocation that began to change the cluster before invocation %d did, which has changed it since: they interleave", c.Action, after))
 	}
-	if wrong := i.ledger.unleased(m.lease(), c.At); wrong != "" {
+	if wrong := i.ledger.unleased(m.lease(), c.At.Add(c.Skew)); wrong != "" {
 		m.broken("S5", c, leaseKey(m.policy.Cluster), fmt.Sprintf("%s is called and %s", c.Action, wrong))
 	}
 }
 
-// unleased says why a lease is not this invocation's at that time.
+// unleased says why a lease is not this invocation's at that time, by its own
+// clock: the one that it wrote the lease's end by.
 func (l *ledger) unleased(lease item, at time.Time) string {
 	holder := text(lease, "holder")
 	until, err := strconv.ParseInt(number(lease, "until"), 10, 64)

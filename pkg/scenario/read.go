@@ -110,6 +110,9 @@ func (s Scenario) Validate() []policy.Problem {
 	for n, h := range s.Events {
 		v.happeningAt(fmt.Sprintf("world[%d]", n), h)
 	}
+	for n, f := range s.Faults {
+		v.faultAt(fmt.Sprintf("faults[%d]", n), f)
+	}
 	for n, e := range s.Expect {
 		v.expectationAt(fmt.Sprintf("expect[%d]", n), e)
 	}

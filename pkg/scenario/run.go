@@ -17,6 +17,7 @@ import (
 // Options are how a scenario is run.
 type Options struct {
 	Seed     uint64
+	Faults   map[string]float64              // by name: on for the whole run, besides the scenario's own
 	Driver   simcloud.Driver                 // default simcloud.Jump
 	Logs     io.Writer                       // what the functions log; nil: nowhere
 	Progress func(Sample)                    // each sample as it is taken, one a virtual minute
@@ -37,6 +38,9 @@ func Run(ctx context.Context, s Scenario, o Options) (Result, error) {
 		return Result{}, err
 	}
 	defer w.cloud.Close()
+	if err := w.fail(o.Faults); err != nil {
+		return Result{}, fmt.Errorf("run %s: %w", s.Name, err)
+	}
 	monitors.attach(w)
 	w.happen()
 	r := Result{Scenario: s.Name, Seed: o.Seed, Hours: s.Length.Hours(), Violations: []Violation{}}

@@ -189,7 +189,7 @@ func (w *world) functions(context.Context) error {
 		w.spoil(w, &ports)
 	}
 	steer := reconcile.New(ports,
-		reconcile.Config{Table: table, Ingress: w.urls[ingress]}, set, reconcile.Edges{Clock: c.Now, Run: c.Gather(sideCalls), Log: w.log})
+		reconcile.Config{Table: table, Ingress: w.urls[ingress]}, set, reconcile.Edges{Clock: c.Clock, Run: c.Gather(sideCalls), Log: w.log})
 	if err := c.Lambda().Register("ingest", hear.Invoke, simcloud.FunctionConfig{Timeout: time.Minute}); err != nil {
 		return err
 	}
@@ -256,8 +256,8 @@ func (w *world) logger(out io.Writer) *zap.Logger {
 	encoder.EncodeTime = func(_ time.Time, e zapcore.PrimitiveArrayEncoder) {
 		e.AppendString(w.cloud.Now().Format(time.RFC3339Nano))
 	}
-	core := zapcore.NewCore(zapcore.NewJSONEncoder(encoder), zapcore.AddSync(out), zap.InfoLevel)
-	return zap.New(aliveCore{core, w.cloud})
+	core := zapcore.NewCore(zapcore.NewJSONEncoder(encoder), zapcore.AddSync(w.cloud.Faults().Sink(out)), zap.InfoLevel)
+	return zap.New(aliveCore{core, w.cloud}, zap.ErrorOutput(zapcore.AddSync(io.Discard))) // a log that fails is no cause for another
 }
 
 // aliveCore discards what a killed invocation logs while it unwinds.

@@ -130,17 +130,19 @@ func (c *Cloud) AddGroup(spec GroupSpec) error {
 		return nil
 	}
 	for range spec.Desired {
-		f.register(f.inService(f.newInstance(g, g.zoneToFill(), "the group was made")))
+		f.register(f.inService(f.newInstance(g, f.zoneToFill(g), "the group was made")))
 	}
 	return nil
 }
 
-func (f *fleet) group(name string) *asGroup {
-	i := slices.IndexFunc(f.groups, func(g *asGroup) bool { return g.spec.Name == name })
+func (f *fleet) group(name string) *asGroup { return groupNamed(f.groups, name) }
+
+func groupNamed(groups []*asGroup, name string) *asGroup {
+	i := slices.IndexFunc(groups, func(g *asGroup) bool { return g.spec.Name == name })
 	if i < 0 {
 		return nil
 	}
-	return f.groups[i]
+	return groups[i]
 }
 
 // instance finds an instance by id, also one that is gone.
@@ -156,7 +158,7 @@ func (f *fleet) instance(id string) *asInstance {
 }
 
 // zoneToFill is the zone with the fewest instances, the first among equals.
-func (g *asGroup) zoneToFill() string {
+func (f *fleet) zoneToFill(g *asGroup) string {
 	count := map[string]int{}
 	for _, i := range g.live() {
 		count[i.zone]++
@@ -164,7 +166,7 @@ func (g *asGroup) zoneToFill() string {
 	zones := slices.Clone(g.spec.Zones)
 	sort.SliceStable(zones, func(a, b int) bool { return count[zones[a]] < count[zones[b]] })
 	for _, z := range zones {
-		if !g.noCapacity[z] {
+		if !f.full(g, z) {
 			return z
 		}
 	}
@@ -188,8 +190,8 @@ func (f *fleet) balanceAfter(g *asGroup, d time.Duration) {
 func (f *fleet) balanceNow(g *asGroup) {
 	live := len(g.live())
 	for range g.desired - live {
-		zone := g.zoneToFill()
-		if g.noCapacity[zone] {
+		zone := f.zoneToFill(g)
+		if f.full(g, zone) {
 			f.launchFailed(g, zone, "an instance was needed in response to a difference between desired and actual capacity")
 			f.balanceAfter(g, f.behaviour.LaunchRetry)
 			return

@@ -46,8 +46,9 @@ func (a *AutoScaling) DescribeAutoScalingGroups(ctx context.Context, in *autosca
 		if err := onlyMembers(in, "AutoScalingGroupNames", "IncludeInstances", "MaxRecords", "NextToken"); err != nil {
 			return nil, err
 		}
+		groups := a.c.fleet.groupsSeen()
 		var names []string
-		for _, g := range a.c.fleet.groups {
+		for _, g := range groups {
 			if len(in.AutoScalingGroupNames) == 0 || slices.Contains(in.AutoScalingGroupNames, g.spec.Name) {
 				names = append(names, g.spec.Name)
 			}
@@ -59,7 +60,7 @@ func (a *AutoScaling) DescribeAutoScalingGroups(ctx context.Context, in *autosca
 		}
 		out := &autoscaling.DescribeAutoScalingGroupsOutput{NextToken: next}
 		for _, name := range page {
-			out.AutoScalingGroups = append(out.AutoScalingGroups, a.c.fleet.group(name).describe(in.IncludeInstances == nil || *in.IncludeInstances))
+			out.AutoScalingGroups = append(out.AutoScalingGroups, groupNamed(groups, name).describe(in.IncludeInstances == nil || *in.IncludeInstances))
 		}
 		return out, nil
 	})
@@ -168,7 +169,7 @@ func (f *fleet) launchOnce(g *asGroup, token string, want launchToken) (launchTo
 	if g.desired+want.count > g.maximum {
 		return want, validation("Launching %d instances would raise the desired capacity %d above the max value %d for the AutoScalingGroup.", want.count, g.desired, g.maximum)
 	}
-	want.at, want.full = f.now, g.noCapacity[want.zone]
+	want.at, want.full = f.now, f.full(g, want.zone)
 	const cause = "instances were launched by a LaunchInstances request"
 	if want.full {
 		f.launchFailed(g, want.zone, cause)

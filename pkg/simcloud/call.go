@@ -21,8 +21,9 @@ type operation struct {
 type Call struct {
 	At         time.Time
 	Function   string
-	Invocation int       // counts all invocations
-	Began      time.Time // when the invocation did
+	Invocation int           // counts all invocations
+	Began      time.Time     // when the invocation did
+	Skew       time.Duration // by which the invocation's clock is fast
 	Service    string
 	Action     string
 	Input      any // the SDK's input; not to be changed
@@ -40,13 +41,19 @@ func call[O any](ctx context.Context, c *Cloud, op operation, in any, do func() 
 	p.check()
 	name := op.service + ":" + op.action
 	c.calls[name]++
+	seen := p.sees(op, in)
+	fate := c.faults.fate(p, seen)
 	trip := c.latency(op.latency)
 	p.sleep(trip / 2)
-	seen := Call{At: c.now, Function: p.life.name, Invocation: p.life.id, Began: p.life.began, Service: op.service, Action: op.action, Input: in}
+	fate.arrive(p)
+	seen.At = c.now
 	if op.changes && c.opts.Watch != nil {
 		c.opts.Watch(seen)
 	}
 	out, err := admit(c, op, do)
+	if err = fate.leave(c, p, op, err); err != nil {
+		out = nil
+	}
 	if err != nil && c.opts.Failed != nil {
 		c.opts.Failed(seen, err)
 	}
@@ -57,11 +64,26 @@ func call[O any](ctx context.Context, c *Cloud, op operation, in any, do func() 
 	return out, err
 }
 
+// sees is a call of the invocation as a monitor sees it.
+func (p *proc) sees(op operation, in any) Call {
+	return Call{
+		At: p.k.now, Function: p.life.name, Invocation: p.life.id, Began: p.life.began, Skew: p.life.mishap.skew,
+		Service: op.service, Action: op.action, Input: in,
+	}
+}
+
 func admit[O any](c *Cloud, op operation, do func() (*O, error)) (*O, error) {
+	if err := c.faults.refusal(op); err != nil {
+		return nil, err
+	}
 	if op.bucket != "" && !c.take(op.bucket, max(op.cost, 1)) {
 		return nil, apiError(throttleCode(op.service), "Rate exceeded")
 	}
-	return do()
+	out, err := do()
+	if err == nil {
+		c.faults.damage(op, out)
+	}
+	return out, err
 }
 
 // throttleCode is the error code a service answers with when a bucket is empty.

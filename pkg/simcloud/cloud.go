@@ -20,6 +20,7 @@ type Options struct {
 	Region  string                          // default eu-west-1
 	Trace   func(at time.Time, line string) // each line of the trace, if wanted
 	Watch   func(Call)                      // each changing call, at the instant before it takes effect: for monitors
+	Begun   func(n int, c Call)             // each call that an invocation begins, counted from 1: see CrashAt
 	Failed  func(Call, error)               // each call of an invocation that failed, changing or not, at that instant: for monitors
 }
 
@@ -31,6 +32,7 @@ type Cloud struct {
 	buckets map[string]*bucket
 	calls   map[string]int // by service:Action, throttled ones included
 	parts   parts
+	faults  *Faults
 	fleet   *fleet // ECS, Auto Scaling, EC2 and the load on them
 }
 
@@ -47,6 +49,7 @@ func New(o Options) *Cloud {
 	}
 	c := &Cloud{kernel: newKernel(o.Start, o.Seed, o.Driver), opts: o, digest: sha256.New(), calls: map[string]int{}}
 	c.buckets = newBuckets()
+	c.faults = newFaults(c)
 	c.fleet = newFleet(c)
 	return c
 }

@@ -74,7 +74,11 @@ func (c *Cloud) publish(namespace, name string, dimensions map[string]string, fr
 	if !finite(value) {
 		return
 	}
-	s := c.CloudWatch().series(seriesKey(namespace, name, dimensions))
+	key := seriesKey(namespace, name, dimensions)
+	if c.faults.during(faultMetricMissing, key, time.Minute, 15*time.Minute) {
+		return
+	}
+	s := c.CloudWatch().series(key)
 	if s.lag == 0 || s.from != from.Unix() {
 		s.from, s.lag = from.Unix(), metricLag(s.lags, period)
 	}

@@ -139,6 +139,7 @@ func (w *CloudWatch) evaluate(a *metricAlarm) {
 	now := w.c.now
 	begin, end := a.rule.window(now)
 	v := a.rule.judge(w.metrics[a.key].buckets(begin, end, a.rule.period, now), a.stat, end, a.state.Value)
+	w.c.faults.flap(&v)
 	if v.state == a.state.Value {
 		return
 	}

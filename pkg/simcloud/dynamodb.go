@@ -78,7 +78,7 @@ func (d *DynamoDB) GetItem(ctx context.Context, in *dynamodb.GetItemInput, _ ...
 		if err != nil {
 			return nil, err
 		}
-		return &dynamodb.GetItemOutput{Item: pick(t.get(key), paths)}, nil
+		return &dynamodb.GetItemOutput{Item: pick(d.seen(t, in.ConsistentRead).get(key), paths)}, nil
 	})
 }
 
@@ -135,6 +135,7 @@ func (d *DynamoDB) batch(name string, of types.KeysAndAttributes) ([]map[string]
 	if of.AttributesToGet != nil || of.ProjectionExpression != nil || of.ExpressionAttributeNames != nil {
 		return nil, notSimulated("projections of BatchGetItem")
 	}
+	t = d.seen(t, of.ConsistentRead)
 	items, seen := []map[string]types.AttributeValue{}, map[itemKey]bool{}
 	for _, k := range of.Keys {
 		key, err := t.key(k)
@@ -220,7 +221,7 @@ func (d *DynamoDB) single(w *write, returns types.ReturnValue) (attributes, erro
 	if err := w.work(); err != nil {
 		return nil, err
 	}
-	w.store()
+	d.store(w)
 	return w.returned(returns), nil
 }
 

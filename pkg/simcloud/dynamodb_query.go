@@ -34,7 +34,7 @@ func (d *DynamoDB) Query(ctx context.Context, in *dynamodb.QueryInput, _ ...func
 		if err != nil {
 			return nil, err
 		}
-		return t.page(in, asked, paths)
+		return d.seen(t, in.ConsistentRead).page(in, asked, paths)
 	})
 }
 

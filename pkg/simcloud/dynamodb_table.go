@@ -258,8 +258,9 @@ func (w *write) work() (err error) {
 	return checkSize(w.after)
 }
 
-func (w *write) store() {
+func (d *DynamoDB) store(w *write) {
 	if w.verb != "ConditionCheck" {
+		d.c.faults.written(w.in, w.at)
 		w.in.put(w.at, w.after)
 	}
 }

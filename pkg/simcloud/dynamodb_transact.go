@@ -101,7 +101,7 @@ func (d *DynamoDB) transact(items []types.TransactWriteItem) error {
 		return invalid("the transaction has %d bytes, more than %d", size, maxTransactBytes)
 	}
 	for _, w := range writes {
-		w.store()
+		d.store(w)
 	}
 	return nil
 }

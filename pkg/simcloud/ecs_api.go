@@ -58,7 +58,7 @@ func (e *ECS) ListContainerInstances(ctx context.Context, in *ecs.ListContainerI
 		if err := onlyMembers(in, "Cluster", "Status", "MaxResults", "NextToken"); err != nil {
 			return nil, err
 		}
-		c, err := e.c.fleet.cluster(in.Cluster)
+		c, err := e.c.fleet.seen(in.Cluster)
 		if err != nil {
 			return nil, err
 		}
@@ -110,7 +110,10 @@ func (f *fleet) missing(c *ecsCluster, kind, ref string) types.Failure {
 // ones for an hour.
 func (e *ECS) DescribeContainerInstances(ctx context.Context, in *ecs.DescribeContainerInstancesInput, _ ...func(*ecs.Options)) (*ecs.DescribeContainerInstancesOutput, error) {
 	return call(ctx, e.c, ecsResourceRead("DescribeContainerInstances"), in, func() (*ecs.DescribeContainerInstancesOutput, error) {
-		c, err := e.hosts(in, in.Cluster, in.ContainerInstances, 100)
+		if err := checkHosts(in, in.ContainerInstances, 100); err != nil {
+			return nil, err
+		}
+		c, err := e.c.fleet.seen(in.Cluster)
 		if err != nil {
 			return nil, err
 		}
@@ -126,22 +129,25 @@ func (e *ECS) DescribeContainerInstances(ctx context.Context, in *ecs.DescribeCo
 	})
 }
 
-// hosts checks an input that names container instances.
-func (e *ECS) hosts(in any, cluster *string, refs []string, most int) (*ecsCluster, error) {
+// checkHosts checks an input that names container instances.
+func checkHosts(in any, refs []string, most int) error {
 	if err := onlyMembers(in, "Cluster", "ContainerInstances", "Status"); err != nil {
-		return nil, err
+		return err
 	}
 	if len(refs) == 0 || len(refs) > most {
-		return nil, invalidParameter("Container instances: give 1 to %d, not %d.", most, len(refs))
+		return invalidParameter("Container instances: give 1 to %d, not %d.", most, len(refs))
 	}
-	return e.c.fleet.cluster(cluster)
+	return nil
 }
 
 // UpdateContainerInstancesState makes up to 10 container instances ACTIVE or
 // DRAINING.
 func (e *ECS) UpdateContainerInstancesState(ctx context.Context, in *ecs.UpdateContainerInstancesStateInput, _ ...func(*ecs.Options)) (*ecs.UpdateContainerInstancesStateOutput, error) {
 	return call(ctx, e.c, ecsResourceModify("UpdateContainerInstancesState"), in, func() (*ecs.UpdateContainerInstancesStateOutput, error) {
-		c, err := e.hosts(in, in.Cluster, in.ContainerInstances, 10)
+		if err := checkHosts(in, in.ContainerInstances, 10); err != nil {
+			return nil, err
+		}
+		c, err := e.c.fleet.cluster(in.Cluster)
 		if err != nil {
 			return nil, err
 		}
@@ -157,6 +163,8 @@ func (e *ECS) UpdateContainerInstancesState(ctx context.Context, in *ecs.UpdateC
 				out.Failures = append(out.Failures, f.missing(c, "container-instance", ref))
 			case h.status == statusInactive:
 				out.Failures = append(out.Failures, types.Failure{Arn: aws.String(h.arn), Reason: aws.String(statusInactive)})
+			case f.faults.hits(faultPartialFailure):
+				out.Failures = append(out.Failures, itemFailure(h.arn))
 			default:
 				f.setStatus(h, status)
 				out.ContainerInstances = append(out.ContainerInstances, h.describe())
@@ -175,7 +183,7 @@ func (e *ECS) DescribeTasks(ctx context.Context, in *ecs.DescribeTasksInput, _ .
 		if len(in.Tasks) == 0 || len(in.Tasks) > 100 {
 			return nil, invalidParameter("Tasks: give 1 to 100, not %d.", len(in.Tasks))
 		}
-		c, err := e.c.fleet.cluster(in.Cluster)
+		c, err := e.c.fleet.seen(in.Cluster)
 		if err != nil {
 			return nil, err
 		}
@@ -198,7 +206,7 @@ func (e *ECS) ListTasks(ctx context.Context, in *ecs.ListTasksInput, _ ...func(*
 		if err := onlyMembers(in, "Cluster", "ContainerInstance", "DesiredStatus", "Family", "LaunchType", "MaxResults", "NextToken", "ServiceName", "StartedBy"); err != nil {
 			return nil, err
 		}
-		c, err := e.c.fleet.cluster(in.Cluster)
+		c, err := e.c.fleet.seen(in.Cluster)
 		if err != nil {
 			return nil, err
 		}

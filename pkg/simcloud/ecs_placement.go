@@ -51,6 +51,9 @@ func (f *fleet) place(c *ecsCluster, r ecsRequest) (*ecsHost, ecsRefusal) {
 	if len(fit) == 0 {
 		return nil, closest
 	}
+	if why, ok := f.faults.refused(fit[0]); ok {
+		return nil, why
+	}
 	for _, s := range r.strategies {
 		fit = s.prefer(fit, c.hosts, r.group)
 	}

@@ -200,7 +200,7 @@ func (e *ECS) DescribeServices(ctx context.Context, in *ecs.DescribeServicesInpu
 		if len(in.Services) == 0 || len(in.Services) > 10 {
 			return nil, invalidParameter("Services: give 1 to 10, not %d.", len(in.Services))
 		}
-		c, err := e.c.fleet.cluster(in.Cluster)
+		c, err := e.c.fleet.seen(in.Cluster)
 		if err != nil {
 			return nil, err
 		}
@@ -222,7 +222,7 @@ func (e *ECS) ListServices(ctx context.Context, in *ecs.ListServicesInput, _ ...
 		if err := onlyMembers(in, "Cluster", "MaxResults", "NextToken"); err != nil {
 			return nil, err
 		}
-		c, err := e.c.fleet.cluster(in.Cluster)
+		c, err := e.c.fleet.seen(in.Cluster)
 		if err != nil {
 			return nil, err
 		}

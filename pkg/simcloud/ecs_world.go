@@ -58,6 +58,7 @@ func (f *fleet) emit(source, detailType string, resources []string, detail any) 
 
 // changed tells those who watch the world that it is another now.
 func (f *fleet) changed() {
+	f.faults.pastChanged()
 	for _, do := range f.onChange {
 		do()
 	}

@@ -250,13 +250,18 @@ func (b *EventBridge) deliver(r *eventRule, e *busEvent) {
 		panic(fmt.Sprintf("simcloud: an event: %v", err))
 	}
 	for _, t := range r.targets {
-		for _, late := range b.deliveries(e.Source) {
+		usual := deliveryDelay(b.c.stream("event delivery"))
+		for _, late := range b.c.faults.deliveries(e.Source, usual) {
 			b.c.after(late, func() { b.arrive(t, string(body)) })
+		}
+		if forged, ok := b.c.faults.forged(e, string(body)); ok {
+			b.c.after(usual, func() { b.arrive(t, forged) })
 		}
 	}
 }
 
 func (b *EventBridge) arrive(t Target, body string) {
+	b.c.faults.newest[t.ARN] = body
 	q, ok := b.c.SQS().byARN(t.ARN)
 	if !ok {
 		b.c.trace("event lost: no queue %s", t.ARN)
@@ -265,13 +270,6 @@ func (b *EventBridge) arrive(t Target, body string) {
 	if _, err := q.send(sending{body: body, group: t.MessageGroupID, delay: q.delay}); err != nil {
 		b.c.trace("event lost: %v", err)
 	}
-}
-
-// deliveries draws how late each copy of an event arrives at one target: today
-// one copy of each. Faults double and delay those of a guaranteed source, and
-// lose the others as well.
-func (b *EventBridge) deliveries(string) []time.Duration {
-	return []time.Duration{deliveryDelay(b.c.stream("event delivery"))}
 }
 
 // deliveryDelay is 0.3 to 1.5 s, with a tail of one in twenty up to 5 s.

@@ -133,7 +133,7 @@ func (l *Lambda) invoke(f *function, payload []byte, end func(answer []byte, err
 	begin := func() {
 		var answer []byte
 		run.Began = l.c.now
-		l.c.spawn(f.name, f.cfg.Timeout, func(ctx context.Context) (err error) {
+		p := l.c.spawn(f.name, f.cfg.Timeout, func(ctx context.Context) (err error) {
 			answer, err = f.run(ctx, payload)
 			return err
 		}, func(err error) {
@@ -141,6 +141,7 @@ func (l *Lambda) invoke(f *function, payload []byte, end func(answer []byte, err
 			l.ended(f, run)
 			end(answer, err)
 		})
+		l.c.faults.ordain(p)
 	}
 	if !run.Cold {
 		begin()

@@ -28,6 +28,8 @@ type life struct {
 	done  chan struct{} // closed when the invocation ends, however it ends
 	err   error         // why done is closed
 	dead  bool          // killed: no call of it has an effect any more
+
+	mishap mishap
 }
 
 func (l *life) finish(err error) {
@@ -57,9 +59,11 @@ type procContext struct {
 	proc     *proc
 }
 
-func (c *procContext) Deadline() (time.Time, bool) { return c.deadline, true }
-func (c *procContext) Done() <-chan struct{}       { return c.proc.life.done }
-func (c *procContext) Err() error                  { return c.proc.life.err }
+func (c *procContext) Deadline() (time.Time, bool) {
+	return c.deadline.Add(c.proc.life.mishap.skew), true
+}
+func (c *procContext) Done() <-chan struct{} { return c.proc.life.done }
+func (c *procContext) Err() error            { return c.proc.life.err }
 func (c *procContext) Value(key any) any {
 	if key == (procKey{}) {
 		return c.proc
@@ -82,7 +86,7 @@ func (k *kernel) spawn(name string, timeout time.Duration, do func(ctx context.C
 	p := &proc{k: k, life: &life{id: k.spawned, name: name, began: k.now, done: make(chan struct{})}}
 	ctx := &procContext{deadline: k.now.Add(timeout), proc: p}
 	k.live[p] = true
-	k.at(ctx.deadline, func() { p.kill(errTimedOut) })
+	k.at(ctx.deadline, p.expire)
 	p.start(func() error { return do(ctx) }, func() {
 		delete(k.live, p)
 		p.life.finish(context.Canceled)
@@ -198,6 +202,17 @@ func (p *proc) kill(why error) {
 	for _, c := range p.life.procs {
 		c.unwind()
 	}
+}
+
+// expire ends the invocation at its timeout. Where it stood still for a while, so
+// did the clock that its timeout is measured by.
+func (p *proc) expire() {
+	if late := p.life.mishap.late; late > 0 {
+		p.life.mishap.late = 0
+		p.k.after(late, p.expire)
+		return
+	}
+	p.kill(errTimedOut)
 }
 
 // die ends the invocation that calls it, at this very point.

@@ -135,6 +135,27 @@ func (q *SQS) Messages(queueName string) []types.Message {
 	return out
 }
 
+// Redrive moves all messages of a dead-letter queue that wait there back to the
+// queues that they come from, as a person does, and says how many it moved.
+func (q *SQS) Redrive(queueName string) int {
+	dead, ok := q.queues[queueName]
+	if !ok {
+		return 0
+	}
+	moved := 0
+	for _, m := range slices.Clone(dead.ready) {
+		from, ok := q.byARN(m.from)
+		if m.gone || m.from == "" || !ok {
+			continue
+		}
+		dead.drop(m)
+		from.deliver(from.keep(&message{id: m.id, body: m.body, group: m.group, dedup: m.dedup, sent: q.c.now}), 0)
+		moved++
+	}
+	dead.ready = slices.DeleteFunc(dead.ready, func(m *message) bool { return m.gone })
+	return moved
+}
+
 func (q *SQS) byURL(url string) (*queue, error) {
 	name := url[strings.LastIndexByte(url, '/')+1:]
 	if of, ok := q.queues[name]; ok && of.url == url {

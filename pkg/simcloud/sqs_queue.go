@@ -81,6 +81,10 @@ func (q *queue) send(s sending) (*message, error) {
 		q.recent = append(q.recent, m)
 	}
 	q.deliver(m, s.delay)
+	if !q.fifo && q.c.faults.hits(faultMessageDoubled) {
+		double := *m
+		q.deliver(q.keep(&double), s.delay+between(q.c.stream("fault "+faultMessageDoubled), 0, time.Minute))
+	}
 	return m, nil
 }
 
@@ -103,8 +107,7 @@ func (q *queue) keep(m *message) *message {
 }
 
 // deliver makes the message ready after its delay; a standard queue takes a
-// moment of its own for each, so that they overtake each other. Here, and only
-// here, a standard queue would make doubles.
+// moment of its own for each, so that they overtake each other.
 func (q *queue) deliver(m *message, delay time.Duration) {
 	m.delayed = delay > 0
 	if !q.fifo {

@@ -196,7 +196,7 @@ func (w *World) Groups() []GroupView {
 			seconds += end.Sub(i.launched).Seconds()
 		}
 		for _, z := range g.spec.Zones {
-			if g.noCapacity[z] {
+			if w.f.full(g, z) {
 				v.CapacityErrorsInZones = append(v.CapacityErrorsInZones, z)
 			}
 		}
