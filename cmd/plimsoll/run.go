@@ -158,7 +158,7 @@ func (o *outside) page(color string) (report.Page, error) {
 	return p, nil
 }
 
-// colorFlag adds --color.
-func colorFlag(c *cobra.Command, color *string) {
-	c.Flags().StringVar(color, "color", "auto", "auto, always or never")
+// colorFlag adds the flag of colours.
+func colorFlag(c *cobra.Command, choice *string) {
+	c.Flags().StringVar(choice, "color", "auto", "auto, always or never")
 }

@@ -34,8 +34,10 @@ func try(t *testing.T, args ...string) answer {
 
 func tryIn(ctx context.Context, args []string, change func(*outside)) answer {
 	var out, err bytes.Buffer
-	o := outside{out: &out, err: &err, env: func(string) string { return "" }, read: os.ReadFile,
-		create: func(name string) (io.WriteCloser, error) { return os.Create(name) }} //nolint:gosec // in a test's folder
+	o := outside{
+		out: &out, err: &err, env: func(string) string { return "" }, read: os.ReadFile,
+		create: func(name string) (io.WriteCloser, error) { return os.Create(name) },
+	}
 	change(&o)
 	return answer{run(ctx, args, o), out.String(), err.String()}
 }
@@ -358,7 +360,7 @@ func TestAMomentIsReadInThreeWays(t *testing.T) {
 func TestLogsGoToAFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "logs")
 	got := try(t, "simulate", "testdata/hour.yaml", "--logs", path)
-	raw, err := os.ReadFile(path) //nolint:gosec // the test's own
+	raw, err := os.ReadFile(path)
 	if err != nil || got.code != 0 {
 		t.Fatalf("%v, exit code %d", err, got.code)
 	}

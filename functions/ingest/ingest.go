@@ -32,11 +32,23 @@ type Config struct {
 	Region  string            // events of another are dropped
 	Table   string            // the DynamoDB table's name
 	Queues  map[string]string // FIFO queue's URL by the function that it wakes: reconcile
+	Ingress string            // URL of the queue that it hears, for wakes that wait
+}
+
+// Missing says which of the settings are not there: without them every event
+// would be dropped as a foreign one.
+func (c Config) Missing() error {
+	for _, s := range []string{c.Account, c.Region, c.Table, c.Ingress, c.Queues["reconcile"]} {
+		if s == "" {
+			return fmt.Errorf("account %q, Region %q, table %q, ingress queue %q and reconcile queue %q: all are needed", c.Account, c.Region, c.Table, c.Ingress, c.Queues["reconcile"])
+		}
+	}
+	return nil
 }
 
 // New returns the function as Lambda runs it.
 func New(ports Ports, c Config, set policy.Set, log *zap.Logger) handler.Door {
-	i := ingest{config: c, waker: store.Waker{DB: ports.DynamoDB, Queue: ports.SQS, Table: c.Table, Queues: c.Queues}, set: set, log: log}
+	i := ingest{config: c, waker: store.Waker{DB: ports.DynamoDB, Queue: ports.SQS, Table: c.Table, Queues: c.Queues, Ingress: c.Ingress, Again: events.LookAgain}, set: set, log: log}
 	return handler.Door{Log: log, Batch: i.batch, Direct: func(ctx context.Context, payload []byte) error {
 		return errors.Join(slices.Collect(maps.Values(i.batch(ctx, []handler.Message{{ID: "direct", Body: payload}})))...)
 	}}
@@ -52,8 +64,35 @@ type ingest struct {
 // wish is what a batch wants of one key: which ARNs to look at, and which
 // messages asked.
 type wish struct {
-	arns     []string
+	store.Heard
+	atOnce   bool
 	messages []string
+}
+
+// add takes up what one message asks for. Only what tells of a cluster may wait
+// or be covered: the sweep and a look that was asked for are what catches
+// whatever else is lost.
+func (w *wish) add(m handler.Message, e events.Event) {
+	w.ARNs = append(w.ARNs, e.Subject.ARNs...)
+	w.messages = append(w.messages, m.ID)
+	w.atOnce = w.atOnce || e.Kind != events.Look || m.Sent.IsZero()
+	w.Sent, w.Received = later(w.Sent, m.Sent), later(w.Received, m.Received)
+}
+
+// heard is what all of them know together.
+func (w *wish) heard() store.Heard {
+	h := w.Heard
+	if w.atOnce {
+		h.Sent = time.Time{}
+	}
+	return h
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // batch wakes each key that the batch's events concern once.
@@ -67,7 +106,7 @@ func (i ingest) batch(ctx context.Context, batch []handler.Message) map[string]e
 	}
 	for _, key := range slices.Sorted(maps.Keys(wishes)) {
 		w := wishes[key]
-		err := i.waker.Wake(ctx, key, w.arns, func(gen int) ([]byte, error) {
+		err := i.waker.Wake(ctx, key, w.heard(), func(gen int) ([]byte, error) {
 			return events.EncodeWake(events.Wake{Key: key, Gen: int64(gen)})
 		})
 		for _, id := range w.messages {
@@ -98,8 +137,7 @@ func (i ingest) hear(ctx context.Context, m handler.Message, wishes map[string]*
 			w = &wish{}
 			wishes[key] = w
 		}
-		w.arns = append(w.arns, e.Subject.ARNs...)
-		w.messages = append(w.messages, m.ID)
+		w.add(m, e)
 	}
 	return nil
 }

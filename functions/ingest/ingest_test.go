@@ -30,6 +30,7 @@ type table struct {
 	gen   map[string]string
 	next  map[string]time.Time
 	dirty map[string][]string
+	woken map[string]string // ms
 }
 
 func (t *table) pk(k map[string]types.AttributeValue) string {
@@ -51,18 +52,26 @@ func (t *table) GetItem(_ context.Context, in *dynamodb.GetItemInput, _ ...func(
 	if at := t.next[t.pk(in.Key)]; !at.IsZero() {
 		item["nextAt"] = &types.AttributeValueMemberN{Value: fmt.Sprint(at.UnixMilli())}
 	}
+	if at := t.woken[t.pk(in.Key)]; at != "" {
+		item["woken"] = &types.AttributeValueMemberN{Value: at}
+	}
 	return &dynamodb.GetItemOutput{Item: item}, nil
 }
 
 func (t *table) UpdateItem(_ context.Context, in *dynamodb.UpdateItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
 	key := t.pk(in.Key)
 	if arns, ok := in.ExpressionAttributeValues[":arns"].(*types.AttributeValueMemberSS); ok {
+		if strings.HasPrefix(aws.ToString(in.UpdateExpression), "SET ") {
+			t.dirty[key] = nil
+		}
 		t.dirty[key] = append(t.dirty[key], arns.Value...)
-	} else {
-		t.dirty[key] = []string{"all"}
+	}
+	if at, ok := in.ExpressionAttributeValues[":at"].(*types.AttributeValueMemberN); ok {
+		t.woken[key] = at.Value
 	}
 	return &dynamodb.UpdateItemOutput{Attributes: map[string]types.AttributeValue{
-		"gen": &types.AttributeValueMemberN{Value: cmp(t.gen[key], "0")}, "dirty": &types.AttributeValueMemberSS{Value: t.dirty[key]},
+		"woken": &types.AttributeValueMemberN{Value: cmp(t.woken[key], "-62135596800000")}, // the zero time
+		"gen":   &types.AttributeValueMemberN{Value: cmp(t.gen[key], "0")}, "dirty": &types.AttributeValueMemberSS{Value: t.dirty[key]},
 	}}, nil
 }
 
@@ -107,21 +116,32 @@ type fixture struct {
 }
 
 func newFixture() fixture {
-	f := fixture{table: &table{gen: map[string]string{}, next: map[string]time.Time{}, dirty: map[string][]string{}}, queue: &queue{}}
-	c := Config{Account: "111122223333", Region: "eu-west-1", Table: "t", Queues: map[string]string{"reconcile": "https://q/reconcile.fifo"}}
+	f := fixture{table: &table{gen: map[string]string{}, next: map[string]time.Time{}, dirty: map[string][]string{}, woken: map[string]string{}}, queue: &queue{}}
+	c := Config{Account: "111122223333", Region: "eu-west-1", Table: "t", Queues: map[string]string{"reconcile": "https://q/reconcile.fifo"}, Ingress: "https://q/ingress"}
 	f.door = New(Ports{DynamoDB: f.table, SQS: f.queue}, c, set(), zap.NewNop())
 	return f
 }
 
 func (f fixture) hear(t *testing.T, bodies ...string) string {
 	t.Helper()
+	return f.hearAt(t, 0, 0, bodies...)
+}
+
+// hearAt hears one batch with SQS's stamps, in ms; 0: none.
+func (f fixture) hearAt(t *testing.T, sent, received int, bodies ...string) string {
+	t.Helper()
 	type record struct {
-		MessageID string `json:"messageId"`
-		Body      string `json:"body"`
+		MessageID  string            `json:"messageId"`
+		Body       string            `json:"body"`
+		Attributes map[string]string `json:"attributes"`
 	}
 	var in struct{ Records []record }
 	for i, b := range bodies {
-		in.Records = append(in.Records, record{fmt.Sprint("m", i), b})
+		r := record{MessageID: fmt.Sprint("m", i), Body: b}
+		if sent > 0 {
+			r.Attributes = map[string]string{"SentTimestamp": fmt.Sprint(sent), "ApproximateFirstReceiveTimestamp": fmt.Sprint(received)}
+		}
+		in.Records = append(in.Records, r)
 	}
 	payload, err := json.Marshal(in)
 	if err != nil {
@@ -274,5 +294,53 @@ func TestAnAlarmThatInvokesDirectlyIsTakenToo(t *testing.T) {
 	}
 	if !slices.Equal(f.sent, []string{wakesOrders}) {
 		t.Errorf("sent %q", f.sent)
+	}
+}
+
+func TestWhatFollowsAWakeIsCoveredOrWaits(t *testing.T) {
+	task, sweep := sample(t, "ecs-task-running-bridge-dynamic-port"), sample(t, "scheduled-event")
+	const woken = 1_000_000 // ms
+	for _, tt := range []struct {
+		name           string
+		sent, received int
+		bodies         []string
+		wakes, waits   bool
+	}{
+		{"an event that arrived well before is covered", woken - 1001, woken + 9000, []string{task}, false, false},
+		{"one that arrived at about that time and is heard long after wakes", woken - 1000, woken + 2000, []string{task}, true, false},
+		{"one that is heard soon after waits", woken - 1000, woken + 1999, []string{task}, false, true},
+		{"the sweep is never covered", woken - 60000, woken - 50000, []string{sweep}, true, false},
+		{"the sweep never waits", woken + 10, woken + 20, []string{sweep}, true, false},
+		{"with a sweep in the batch nothing waits", woken + 10, woken + 20, []string{task, sweep}, true, false},
+		{"without stamps nothing waits", 0, 0, []string{task}, true, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture()
+			f.woken["reconcile#orders"] = fmt.Sprint(woken)
+			if out := f.hearAt(t, tt.sent, tt.received, tt.bodies...); out != allWell {
+				t.Errorf("answer %s", out)
+			}
+			waits := slices.ContainsFunc(f.sent, func(s string) bool { return strings.Contains(s, "Look Again") })
+			if wakes := slices.Contains(f.sent, wakesOrders); wakes != tt.wakes || waits != tt.waits {
+				t.Errorf("sent %q", f.sent)
+			}
+		})
+	}
+}
+
+func TestADeploymentWithoutItsSettingsDoesNotStart(t *testing.T) {
+	whole := Config{Account: "1", Region: "r", Table: "t", Ingress: "i", Queues: map[string]string{"reconcile": "q"}}
+	if err := whole.Missing(); err != nil {
+		t.Error(err)
+	}
+	for name, less := range map[string]func(*Config){
+		"account": func(c *Config) { c.Account = "" }, "Region": func(c *Config) { c.Region = "" }, "table": func(c *Config) { c.Table = "" },
+		"ingress queue": func(c *Config) { c.Ingress = "" }, "reconcile queue": func(c *Config) { c.Queues = nil },
+	} {
+		c := whole
+		less(&c)
+		if c.Missing() == nil {
+			t.Errorf("nothing is missed without the %s: every event would be dropped as a foreign one", name)
+		}
 	}
 }

@@ -34,6 +34,14 @@ type Config struct {
 	Ingress string // URL of the ingress queue
 }
 
+// Missing says which of the settings are not there.
+func (c Config) Missing() error {
+	if c.Table == "" || c.Ingress == "" {
+		return fmt.Errorf("table %q and ingress queue %q: both are needed", c.Table, c.Ingress)
+	}
+	return nil
+}
+
 // Edges are what a function takes from the world that it runs in.
 type Edges struct {
 	Clock func() time.Time
@@ -57,8 +65,9 @@ func New(ports Ports, c Config, set policy.Set, e Edges) handler.Door {
 	})}
 }
 
-// wake runs the round that a message asks for. A cluster that left the policies
-// since is dropped.
+// wake runs the round that a message asks for. Of a cluster that the policies do
+// not have, it only ends the key's number: where ingest was deployed with a newer
+// policy than reconcile, events after this must not count as doubles of it.
 func wake(ctx context.Context, rounds reconcile.Rounds, set policy.Set, log *zap.Logger, m handler.Message) error {
 	w, err := events.DecodeWake(m.Body)
 	if err != nil {
@@ -70,7 +79,7 @@ func wake(ctx context.Context, rounds reconcile.Rounds, set policy.Set, log *zap
 		}
 	}
 	log.Warn("no policy has the key", zap.String("key", w.Key))
-	return nil
+	return rounds.Skip(ctx, w.Key, m.ID)
 }
 
 func open(ctx context.Context, table store.Store, key, message string) (reconcile.Opened, error) {
@@ -82,5 +91,5 @@ func open(ctx context.Context, table store.Store, key, message string) (reconcil
 		err := s.Recall(ctx)
 		return s.Memory, s.Intents, err
 	}
-	return reconcile.Opened{Session: s, Gen: s.Gen, Left: s.Left, Recall: recall}, nil
+	return reconcile.Opened{Session: s, Gen: s.Gen, Left: s.Left, Now: s.Now, Recall: recall}, nil
 }

@@ -8,11 +8,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
+	"github.com/plimsoll-ecs/plimsoll/pkg/simcloud"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -51,19 +55,47 @@ func TestConcurrentTellsEveryErrorAndSurvivesAPanic(t *testing.T) {
 	}
 }
 
-func TestAWakeUpThatCannotBeReadFailsAndOneOfNoPolicyIsDropped(t *testing.T) {
+func TestAWakeUpThatCannotBeReadFailsAndOneOfNoPolicyOnlyEndsItsNumber(t *testing.T) {
 	core, logs := observer.New(zap.WarnLevel)
-	p := policy.Policy{Version: 1, Cluster: "prod"}
-	// No port is set: a call of any would panic, and the message fail.
-	door := New(Ports{}, Config{}, policy.Set{p}, Edges{Clock: time.Now, Run: Concurrent, Log: zap.New(core)})
+	cloud := simcloud.New(simcloud.Options{})
+	text := types.ScalarAttributeTypeS
+	_, err := cloud.DynamoDB().CreateTable(t.Context(), &dynamodb.CreateTableInput{
+		TableName: aws.String("plimsoll"), BillingMode: types.BillingModePayPerRequest,
+		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("pk"), AttributeType: text}, {AttributeName: aws.String("sk"), AttributeType: text}},
+		KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash}, {AttributeName: aws.String("sk"), KeyType: types.KeyTypeRange}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// No port to the cluster is set: a call of any would panic.
+	door := New(Ports{DynamoDB: cloud.DynamoDB()}, Config{Table: "plimsoll"}, policy.Set{{Version: 1, Cluster: "prod"}}, Edges{Clock: time.Now, Run: Concurrent, Log: zap.New(core)})
 	out, err := door.Invoke(t.Context(), []byte(`{"Records":[
 		{"messageId":"a","body":"{\"key\":\"reconcile#gone\",\"gen\":3}"},
-		{"messageId":"b","body":"nonsense"},
-		{"messageId":"c","body":"{\"key\":\"reconcile#prod\",\"gen\":3}"}]}`))
-	if err != nil || string(out) != `{"batchItemFailures":[{"itemIdentifier":"b"},{"itemIdentifier":"c"}]}` {
+		{"messageId":"b","body":"nonsense"}]}`))
+	if err != nil || string(out) != `{"batchItemFailures":[{"itemIdentifier":"b"}]}` {
 		t.Errorf("answer %s, %v", out, err)
 	}
 	if logs.FilterMessage("no policy has the key").Len() != 1 {
 		t.Errorf("logs %v", logs.All())
+	}
+	raised := false
+	for _, i := range cloud.DynamoDB().Items("plimsoll") {
+		gen, _ := i["gen"].(*types.AttributeValueMemberN)
+		raised = raised || gen != nil && gen.Value == "1"
+	}
+	if !raised {
+		t.Error("the next event counts as a double of the one that nobody knew")
+	}
+}
+
+func TestADeploymentWithoutItsSettingsDoesNotStart(t *testing.T) {
+	whole := Config{Table: "plimsoll", Ingress: "https://queue"}
+	if err := whole.Missing(); err != nil {
+		t.Error(err)
+	}
+	for _, c := range []Config{{Table: "plimsoll"}, {Ingress: "https://queue"}} {
+		if c.Missing() == nil {
+			t.Errorf("%+v lacks nothing", c)
+		}
 	}
 }

@@ -7,12 +7,11 @@ type Verb string
 
 // The closed list of changes that plimsoll makes to a cluster.
 const (
-	SetDesiredCount    Verb = "SetDesiredCount"    // ECS UpdateService: a service's desired count
-	LaunchHosts        Verb = "LaunchHosts"        // Auto Scaling LaunchInstances: To-From hosts more in Zone
-	SetDesiredCapacity Verb = "SetDesiredCapacity" // Auto Scaling SetDesiredCapacity, where LaunchInstances is not to be had; only ever upwards
-	DrainHost          Verb = "DrainHost"          // ECS UpdateContainerInstancesState DRAINING
-	ActivateHost       Verb = "ActivateHost"       // ECS UpdateContainerInstancesState ACTIVE: the host is wanted after all
-	TerminateHost      Verb = "TerminateHost"      // Auto Scaling TerminateInstanceInAutoScalingGroup with decrement
+	SetDesiredCount Verb = "SetDesiredCount" // ECS UpdateService: a service's desired count
+	LaunchHosts     Verb = "LaunchHosts"     // Auto Scaling LaunchInstances, or SetDesiredCapacity where that is not to be had: To-From hosts more in Zone
+	DrainHost       Verb = "DrainHost"       // ECS UpdateContainerInstancesState DRAINING
+	ActivateHost    Verb = "ActivateHost"    // ECS UpdateContainerInstancesState ACTIVE: the host is wanted after all
+	TerminateHost   Verb = "TerminateHost"   // Auto Scaling TerminateInstanceInAutoScalingGroup with decrement
 )
 
 // Change is one change of one subject. It is absolute: From is what the plan

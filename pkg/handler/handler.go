@@ -7,6 +7,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
+	"time"
 
 	lambdaevents "github.com/aws/aws-lambda-go/events"
 	"go.uber.org/zap"
@@ -14,8 +16,9 @@ import (
 
 // Message is one record of a batch.
 type Message struct {
-	ID   string // SQS message id: the same when the message comes again
-	Body []byte
+	ID             string // SQS message id: the same when the message comes again
+	Body           []byte
+	Sent, Received time.Time // when SQS took it and first gave it away, by its own clock; zero for a direct payload
 }
 
 // Door is a Lambda handler of raw payloads. Batch answers for each message by
@@ -41,7 +44,7 @@ func (d Door) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	}
 	batch := make([]Message, len(in.Records))
 	for i, r := range in.Records {
-		batch[i] = Message{ID: r.MessageId, Body: []byte(r.Body)}
+		batch[i] = Message{ID: r.MessageId, Body: []byte(r.Body), Sent: stamp(r, "SentTimestamp"), Received: stamp(r, "ApproximateFirstReceiveTimestamp")}
 	}
 	failed := d.Batch(ctx, batch)
 	out := lambdaevents.SQSEventResponse{BatchItemFailures: []lambdaevents.SQSBatchItemFailure{}}
@@ -52,6 +55,15 @@ func (d Door) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		}
 	}
 	return json.Marshal(out)
+}
+
+// stamp is a time that SQS wrote on a record, in ms; zero where there is none.
+func stamp(r lambdaevents.SQSMessage, name string) time.Time {
+	n, err := strconv.ParseInt(r.Attributes[name], 10, 64)
+	if err != nil {
+		return time.Time{} // whoever reads it takes care
+	}
+	return time.UnixMilli(n).UTC()
 }
 
 func (d Door) direct(ctx context.Context, payload []byte) error {

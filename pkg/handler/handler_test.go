@@ -69,3 +69,15 @@ func TestWhatIsNoBatchGoesTheDirectWayOrFails(t *testing.T) {
 		t.Errorf("empty batch: %s %v", out, err)
 	}
 }
+
+func TestAMessageCarriesSQSsStamps(t *testing.T) {
+	var got []Message
+	d := Door{Log: zap.NewNop(), Batch: func(_ context.Context, all []Message) map[string]error { got = all; return nil }}
+	stamped := `{"messageId":"a","body":"x","attributes":{"SentTimestamp":"1785585600123","ApproximateFirstReceiveTimestamp":"1785585601456"}}`
+	if _, err := d.Invoke(t.Context(), []byte(`{"Records":[`+stamped+`,{"messageId":"b","body":"x"}]}`)); err != nil {
+		t.Fatal(err)
+	}
+	if got[0].Sent.UnixMilli() != 1785585600123 || got[0].Received.UnixMilli() != 1785585601456 || !got[1].Sent.IsZero() || !got[1].Received.IsZero() {
+		t.Errorf("messages %+v", got)
+	}
+}

@@ -74,7 +74,7 @@ func (o *overlay) settled(in cluster.Intent) bool { return o.age(in) >= staleRea
 func (o *overlay) lay(in cluster.Intent) cluster.Outcome {
 	old := o.age(in) >= cluster.IntentOverlay
 	switch in.Verb {
-	case cluster.LaunchHosts, cluster.SetDesiredCapacity:
+	case cluster.LaunchHosts:
 		return o.launch(in, old)
 	case cluster.DrainHost:
 		return o.status(in, old, cluster.HostDraining)
@@ -82,9 +82,13 @@ func (o *overlay) lay(in cluster.Intent) cluster.Outcome {
 		return o.status(in, old, cluster.HostActive)
 	case cluster.TerminateHost:
 		return o.terminate(in, old)
-	default: // counts lays desired counts
+	case cluster.SetDesiredCount: // counts lays them
 		return in.Outcome
 	}
+	if old { // another version's verb
+		return cluster.OutcomeExpired
+	}
+	return in.Outcome
 }
 
 // counts lays the open intents of desired counts, the ones of a service

@@ -259,7 +259,7 @@ func withIntents(s cluster.State, all []cluster.Intent) cluster.State {
 // TestOverlayEndsEveryIntent: whatever the cloud shows, no intent is open
 // after its time, and refused ones are left as they are.
 func TestOverlayEndsEveryIntent(t *testing.T) {
-	verbs := []cluster.Verb{cluster.SetDesiredCount, cluster.LaunchHosts, cluster.SetDesiredCapacity, cluster.DrainHost, cluster.ActivateHost, cluster.TerminateHost}
+	verbs := []cluster.Verb{cluster.SetDesiredCount, cluster.LaunchHosts, "AnotherVersions", cluster.DrainHost, cluster.ActivateHost, cluster.TerminateHost}
 	subjects := []cluster.Subject{"service/web", "service/x", "group/one", "group/x", "host/i-1", "host/x"}
 	rapid.Check(t, func(t *rapid.T) {
 		s := shownState()

@@ -16,7 +16,7 @@ const (
 	metricNameMax     = 255
 	dimensionsMax     = 30
 	dimensionValueMax = 1024
-	periodMax         = time.Hour
+	periodMax         = 5 * time.Minute // a look reads the last 15 minutes of a metric
 )
 
 func (c *check) targets(path, service string, targets []Target) {
@@ -86,7 +86,7 @@ func (c *check) reading(path string, t Target) {
 	c.need(ok, path+".statistic", quote(t.Statistic), allowed, set(path+".statistic", Target{PerTask: t.PerTask}.defaulted().Statistic))
 	if t.Period.Duration != 0 {
 		nearest := nearestPeriod(t.Period.Duration)
-		c.need(nearest == t.Period.Duration, path+".period", t.Period.String(), "10s, 20s, 30s or whole minutes up to 1h", set(path+".period", Duration{nearest}))
+		c.need(nearest == t.Period.Duration, path+".period", t.Period.String(), "10s, 20s, 30s or whole minutes up to 5m", set(path+".period", Duration{nearest}))
 	}
 }
 

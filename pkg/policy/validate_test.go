@@ -154,8 +154,8 @@ func TestTargetsAreChecked(t *testing.T) {
 		{"percentiles have fractions", queue(func(x *Target) { x.Statistic = "p99.9" }), nil},
 		{"percents do not add up", signal(func(x *Target) { x.Statistic = "Sum" }), []string{`services.web.scale[0].statistic: found "Sum", allowed Average, Maximum, Minimum or a percentile such as p99 with cpu; set statistic: Average`}},
 		{"20 s is a period", signal(func(x *Target) { x.Period = seconds(20) }), nil},
-		{"45 s is none", signal(func(x *Target) { x.Period = seconds(46) }), []string{"services.web.scale[0].period: found 46s, allowed 10s, 20s, 30s or whole minutes up to 1h; set period: 1m"}},
-		{"90 minutes are too long", signal(func(x *Target) { x.Period = seconds(5400) }), []string{"services.web.scale[0].period: found 1h30m, allowed 10s, 20s, 30s or whole minutes up to 1h; set period: 1h"}},
+		{"45 s is none", signal(func(x *Target) { x.Period = seconds(46) }), []string{"services.web.scale[0].period: found 46s, allowed 10s, 20s, 30s or whole minutes up to 5m; set period: 1m"}},
+		{"90 minutes are too long", signal(func(x *Target) { x.Period = seconds(5400) }), []string{"services.web.scale[0].period: found 1h30m, allowed 10s, 20s, 30s or whole minutes up to 5m; set period: 5m"}},
 		{"a signal comes once, however it is written", web(func(s *Service) {
 			s.Scale = append(s.Scale, Target{Metric: "cpu", Target: 70, Statistic: "Average", Period: seconds(60)})
 		}), []string{"services.web.scale[2]: found the signal of scale[0] again, allowed each signal once; remove one of the two"}},

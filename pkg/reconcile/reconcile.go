@@ -5,6 +5,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -22,8 +23,9 @@ type Cloud interface {
 	// metric that could not be read is absent from it.
 	Observe(ctx context.Context, scope cluster.Scope) (cluster.State, error)
 	// Apply makes the call of an intent of the named cluster if its precondition
-	// still holds, and returns the intent with its outcome.
-	Apply(ctx context.Context, name string, i cluster.Intent) cluster.Intent
+	// still holds, and returns the intent with its outcome. It asks may right
+	// before the changing call; after an error of it no call is made.
+	Apply(ctx context.Context, name string, i cluster.Intent, may func() error) cluster.Intent
 }
 
 // Session is a round's hold on its cluster's memory.
@@ -34,7 +36,8 @@ type Session interface {
 	// Tell writes an intent's outcome.
 	Tell(ctx context.Context, i cluster.Intent) error
 	// Close ends the round; next is when to look again, zero: the sweep is enough.
-	Close(ctx context.Context, next time.Time, failure error) error
+	// held says that the lease could not be given back.
+	Close(ctx context.Context, next time.Time, failure error) (held bool, err error)
 }
 
 // Opened is what a session begins with.
@@ -42,6 +45,7 @@ type Opened struct {
 	Session Session
 	Gen     int                  // the round's number
 	Left    func() time.Duration // of the lease, by this round's own clock
+	Now     func() time.Time     // by a clock that all rounds share
 	Recall  func(context.Context) (cluster.Memory, []cluster.Intent, error)
 }
 
@@ -49,9 +53,13 @@ type Opened struct {
 // error nothing was begun, and the message is to be tried again.
 type Open func(ctx context.Context, key, message string) (Opened, error)
 
-// CallTimeout is the longest that one call may take: none starts with less of
-// the lease or of the invocation left.
-const CallTimeout = 5 * time.Second
+// CallTimeout is the longest that one try of a call may take, LaunchTimeout that
+// of LaunchInstances, which answers only when the hosts are launched. No changing
+// call starts with less of the lease or of the invocation left.
+const (
+	CallTimeout   = 5 * time.Second
+	LaunchTimeout = 20 * time.Second
+)
 
 // refusedAgain is how soon a round looks again after a refused call.
 const refusedAgain = 15 * time.Second
@@ -60,12 +68,14 @@ const refusedAgain = 15 * time.Second
 type Rounds struct {
 	Cloud Cloud
 	Open  Open
-	Clock func() time.Time
+	Clock func() time.Time // of the invocation, for its deadline
 	Log   *zap.Logger
 }
 
-// Round reconciles one cluster once for one message. It fails only if it did not
-// begin; a round that fails later is recorded, and asks to be woken again.
+// Round reconciles one cluster once for one message. It fails if it did not
+// begin, or could not give its lease back: the same message alone may take that
+// over at once, so it must come again. A round that fails otherwise is recorded,
+// and asks to be woken again.
 func (r Rounds) Round(ctx context.Context, p policy.Policy, message string) error {
 	key := Key(p.Cluster)
 	o, err := r.Open(ctx, key, message)
@@ -76,8 +86,25 @@ func (r Rounds) Round(ctx context.Context, p policy.Policy, message string) erro
 	if failure != nil {
 		r.Log.Error("round failed", zap.String("key", key), zap.Int("gen", o.Gen), zap.Error(failure))
 	}
-	if err := o.Session.Close(ctx, next, failure); err != nil {
-		r.Log.Error("round not closed", zap.String("key", key), zap.Int("gen", o.Gen), zap.Error(err))
+	held, err := o.Session.Close(ctx, next, failure)
+	if err != nil {
+		r.Log.Error("round not closed", zap.String("key", key), zap.Int("gen", o.Gen), zap.Bool("held", held), zap.Error(err))
+	}
+	if held {
+		return fmt.Errorf("end a round of %s: %w", key, err)
+	}
+	return nil
+}
+
+// Skip begins and ends a round of a key without a look, so that events after it
+// wake the key anew.
+func (r Rounds) Skip(ctx context.Context, key, message string) error {
+	o, err := r.Open(ctx, key, message)
+	if err != nil {
+		return fmt.Errorf("begin a round of %s: %w", key, err)
+	}
+	if held, err := o.Session.Close(ctx, time.Time{}, nil); held {
+		return fmt.Errorf("end a round of %s: %w", key, err)
 	}
 	return nil
 }
@@ -107,7 +134,7 @@ func (r Rounds) round(ctx context.Context, p policy.Policy, o Opened) (time.Time
 	if err != nil {
 		return time.Time{}, fmt.Errorf("observe %s: %w", p.Cluster, err)
 	}
-	state.Now, state.Memory, state.Intents = r.Clock(), memory, intents
+	state.Now, state.Memory, state.Intents = o.Now(), memory, intents
 	state, ended := plan.Overlay(state)
 	ended = append(ended, refused(intents)...)
 	decided := plan.Cluster(state, p)
@@ -161,16 +188,14 @@ func (r Rounds) do(ctx context.Context, name string, o Opened, intents []cluster
 	stopped := map[cluster.Subject]bool{}
 	for _, i := range intents {
 		switch {
-		case !r.time(ctx, o):
-			i.Outcome, i.Detail = cluster.OutcomeSkipped, "no time left in this round"
 		case stopped[i.Subject]:
 			i.Outcome, i.Detail = cluster.OutcomeSkipped, "an earlier change of the subject was not applied"
 		default:
-			i = r.Cloud.Apply(ctx, name, i)
+			i = r.Cloud.Apply(ctx, name, i, func() error { return r.time(ctx, o, i.Verb) })
 		}
 		if i.Outcome != cluster.OutcomeApplied {
 			stopped[i.Subject] = true
-			next = sooner(next, r.Clock().Add(refusedAgain))
+			next = sooner(next, o.Now().Add(refusedAgain))
 		}
 		r.Log.Info("applied", zap.String("intent", i.ID), zap.String("verb", string(i.Verb)), zap.String("subject", string(i.Subject)),
 			zap.Int("from", i.From), zap.Int("to", i.To), zap.String("outcome", string(i.Outcome)), zap.String("detail", i.Detail))
@@ -181,14 +206,21 @@ func (r Rounds) do(ctx context.Context, name string, o Opened, intents []cluster
 	return next, nil
 }
 
-// time says whether a call may start: with less than its timeout left of the
-// lease or of the invocation, less a margin of our own, none does.
-func (r Rounds) time(ctx context.Context, o Opened) bool {
-	if o.Left() < CallTimeout {
-		return false
+// errNoTime says why a call was not made.
+var errNoTime = errors.New("no time left in this round")
+
+// time says whether a change's call may start: with less of the lease or of the
+// invocation left than it may take, none does.
+func (r Rounds) time(ctx context.Context, o Opened, v cluster.Verb) error {
+	need := CallTimeout
+	if v == cluster.LaunchHosts {
+		need = LaunchTimeout
 	}
 	end, bounded := ctx.Deadline()
-	return !bounded || end.Sub(r.Clock()) >= CallTimeout
+	if o.Left() < need || bounded && end.Sub(r.Clock()) < need {
+		return errNoTime
+	}
+	return nil
 }
 
 // sooner is the earlier of two times to look again, where zero means never.

@@ -37,6 +37,7 @@ type world struct {
 	failNote error
 	failTell bool
 	panics   bool
+	held     bool // the lease cannot be given back
 }
 
 func (w *world) Observe(context.Context, cluster.Scope) (cluster.State, error) {
@@ -46,7 +47,11 @@ func (w *world) Observe(context.Context, cluster.Scope) (cluster.State, error) {
 	return w.state, w.failLook
 }
 
-func (w *world) Apply(_ context.Context, _ string, i cluster.Intent) cluster.Intent {
+func (w *world) Apply(_ context.Context, _ string, i cluster.Intent, may func() error) cluster.Intent {
+	if err := may(); err != nil {
+		i.Outcome, i.Detail = cluster.OutcomeSkipped, err.Error()
+		return i
+	}
 	if _, noted := w.intents[i.ID]; !noted {
 		panic("applied before it was noted: " + i.ID)
 	}
@@ -79,14 +84,17 @@ func (w *world) Tell(_ context.Context, i cluster.Intent) error {
 	return nil
 }
 
-func (w *world) Close(_ context.Context, next time.Time, failure error) error {
+func (w *world) Close(_ context.Context, next time.Time, failure error) (bool, error) {
 	w.closed, w.next, w.failure = true, next, failure
-	return nil
+	if w.held {
+		return true, errors.New("the table is away")
+	}
+	return false, nil
 }
 
 func (w *world) rounds() Rounds {
 	return Rounds{Cloud: w, Clock: func() time.Time { return w.now }, Log: zap.NewNop(), Open: func(context.Context, string, string) (Opened, error) {
-		return Opened{Session: w, Gen: 7, Left: func() time.Duration { return w.left }, Recall: func(context.Context) (cluster.Memory, []cluster.Intent, error) {
+		return Opened{Session: w, Gen: 7, Left: func() time.Duration { return w.left }, Now: func() time.Time { return w.now }, Recall: func(context.Context) (cluster.Memory, []cluster.Intent, error) {
 			var open []cluster.Intent
 			for _, i := range w.intents {
 				open = append(open, i)
@@ -225,5 +233,32 @@ func TestARoundThatGetsNoLeaseHasNotBegun(t *testing.T) {
 	r.Open = func(context.Context, string, string) (Opened, error) { return Opened{}, leased }
 	if err := r.Round(t.Context(), p, "m"); !errors.Is(err, leased) || w.closed {
 		t.Errorf("round %v, closed %t", err, w.closed)
+	}
+}
+
+func TestARoundThatCannotGiveItsLeaseBackComesAgain(t *testing.T) {
+	w, p := newWorld()
+	w.held = true
+	if err := w.rounds().Round(t.Context(), p, "m"); err == nil {
+		t.Error("the message counts as done, and nobody else may take the lease for six minutes")
+	}
+	if err := w.rounds().Skip(t.Context(), "k", "m"); err == nil {
+		t.Error("the same of a key that is skipped")
+	}
+}
+
+func TestALaunchNeedsMoreTimeThanAnotherCall(t *testing.T) {
+	w, _ := newWorld()
+	o, err := w.rounds().Open(t.Context(), "k", "m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for verb, need := range map[cluster.Verb]time.Duration{cluster.LaunchHosts: LaunchTimeout, cluster.SetDesiredCount: CallTimeout} {
+		for left, want := range map[time.Duration]bool{need: true, need - time.Millisecond: false} {
+			w.left = left
+			if got := w.rounds().time(t.Context(), o, verb) == nil; got != want {
+				t.Errorf("%s may start with %s left: %t", verb, left, got)
+			}
+		}
 	}
 }

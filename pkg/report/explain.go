@@ -207,8 +207,9 @@ func intent(i cluster.Intent) string {
 	switch i.Verb {
 	case cluster.LaunchHosts:
 		says += fmt.Sprintf(" %d in %s", i.To-i.From, i.Zone)
-	case cluster.SetDesiredCount, cluster.SetDesiredCapacity:
+	case cluster.SetDesiredCount:
 		says += fmt.Sprintf(" %d → %d", i.From, i.To)
+	default: // the verb says it all
 	}
 	if len(i.Instances) > 0 {
 		says += " (" + strings.Join(i.Instances, ", ") + ")"

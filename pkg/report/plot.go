@@ -44,10 +44,10 @@ func (p Page) draw(pl plot) string {
 	b.WriteString(p.bold(p.Wrapped(pl.title)) + "\n")
 	for row := pl.rows - 1; row >= 0; row-- {
 		label := ""
-		switch {
-		case row == pl.rows-1:
+		switch row {
+		case pl.rows - 1:
 			label = short(top)
-		case row == 0:
+		case 0:
 			label = "0"
 		}
 		b.WriteString(p.faint(right(label, gutter-2)+" ┤") + p.ink(pl.ink, strings.TrimRight(pl.row(row, top), " ")) + "\n")

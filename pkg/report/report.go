@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"charm.land/lipgloss/v2"
+
 	"github.com/plimsoll-ecs/plimsoll/pkg/scenario"
 )
 

@@ -114,7 +114,7 @@ func golden(t *testing.T, name, got string) {
 			t.Fatal(err)
 		}
 	}
-	want, err := os.ReadFile(path) //nolint:gosec // a golden file
+	want, err := os.ReadFile(path)
 	if err != nil || string(want) != got {
 		t.Errorf("%s differs (%v), -update writes it anew:\n%s", path, err, got)
 	}

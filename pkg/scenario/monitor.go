@@ -44,13 +44,14 @@ func newMonitors(p policy.Policy) *monitors {
 
 // invocation is what the monitors know of one run of a function.
 type invocation struct {
-	id       int
-	function string
-	began    time.Time
-	seen     time.Time // its first call that a monitor saw: the lease's, before it reads anything
-	acted    time.Time // its last call to ECS or Auto Scaling that changes something; zero: none yet
-	ledger   ledger
-	unread   string // the first read of its look that failed
+	id         int
+	function   string
+	began      time.Time
+	seen       time.Time // its first call that a monitor saw: the lease's, before it reads anything
+	acted      time.Time // its last call to ECS or Auto Scaling that changes something; zero: none yet
+	ledger     ledger
+	unread     string // the first read of its look that failed
+	unmeasured string // the first read of metrics that failed: it speaks for counts only
 }
 
 // attach begins to watch a world that is built and has not run.
@@ -95,8 +96,16 @@ func (m *monitors) failed(c simcloud.Call, err error) {
 		return
 	}
 	read := strings.HasPrefix(c.Action, "Describe") || strings.HasPrefix(c.Action, "List") || strings.HasPrefix(c.Action, "Get")
-	if i := m.invocation(c); read && len(i.ledger.noted) == 0 && i.unread == "" {
-		i.unread = fmt.Sprintf("%s:%s failed at %s: %v", c.Service, c.Action, clock(c.At), err)
+	i := m.invocation(c)
+	if !read || len(i.ledger.noted) > 0 {
+		return
+	}
+	first := &i.unread
+	if c.Service == "cloudwatch" {
+		first = &i.unmeasured
+	}
+	if *first == "" {
+		*first = fmt.Sprintf("%s:%s failed at %s: %v", c.Service, c.Action, clock(c.At), err)
 	}
 }
 

@@ -13,6 +13,10 @@ import (
 	"github.com/plimsoll-ecs/plimsoll/pkg/simcloud"
 )
 
+// setDesiredCapacity is a call that only stands in for a launch, so that no
+// change of ours is named so.
+const setDesiredCapacity cluster.Verb = "SetDesiredCapacity"
+
 // change is what a call asks for, in the words of the promises.
 type change struct {
 	verb      cluster.Verb
@@ -62,7 +66,7 @@ func (m *monitors) change(c simcloud.Call, t truth) (change, bool) {
 		return change{verb: cluster.LaunchHosts, subjects: []cluster.Subject{cluster.GroupSubject(name)}, more: int(aws.ToInt32(in.RequestedCapacity)), zone: zone, group: name}, true
 	case *autoscaling.SetDesiredCapacityInput:
 		name := aws.ToString(in.AutoScalingGroupName)
-		return change{verb: cluster.SetDesiredCapacity, subjects: []cluster.Subject{cluster.GroupSubject(name)}, to: int(aws.ToInt32(in.DesiredCapacity)), group: name}, true
+		return change{verb: setDesiredCapacity, subjects: []cluster.Subject{cluster.GroupSubject(name)}, to: int(aws.ToInt32(in.DesiredCapacity)), group: name}, true
 	case *autoscaling.TerminateInstanceInAutoScalingGroupInput:
 		return terminated(aws.ToString(in.InstanceId), aws.ToBool(in.ShouldDecrementDesiredCapacity), t), true
 	default:
@@ -95,7 +99,7 @@ func (c change) takesHealth(t truth) string {
 		return removed(t, slices.DeleteFunc(slices.Clone(c.hosts), func(arn string) bool { return t.draining[arn] }), "draining")
 	case cluster.TerminateHost:
 		return removed(t, c.hosts, "terminating")
-	case cluster.SetDesiredCapacity:
+	case setDesiredCapacity:
 		return shrunk(t, c.group, c.to)
 	default:
 		return ""
@@ -223,7 +227,7 @@ func (m *monitors) outside(c change) claim {
 		switch {
 		case c.verb == cluster.LaunchHosts:
 			return unbounded("the group's hosts", before, before+c.more, g.Min, g.Max)
-		case c.verb == cluster.SetDesiredCapacity:
+		case c.verb == setDesiredCapacity:
 			return unbounded("the group's hosts", before, c.to, g.Min, g.Max)
 		case c.verb == cluster.TerminateHost && c.decrement:
 			return unbounded("the group's hosts", before, before-1, g.Min, g.Max)

@@ -223,8 +223,8 @@ var planted = []struct {
 	})},
 	{"the intent is written after the call", "S4", "open intents in the table is for it", nil, ports(func(_ *world, p *reconcile.Ports) {
 		var held []ddb.TransactWriteItem
-		real := p.DynamoDB
-		p.DynamoDB = badDynamoDB{DynamoDB: real, transact: func(in *dynamodb.TransactWriteItemsInput) {
+		own := p.DynamoDB
+		p.DynamoDB = badDynamoDB{DynamoDB: own, transact: func(in *dynamodb.TransactWriteItemsInput) {
 			in.TransactItems = slices.DeleteFunc(in.TransactItems, func(w ddb.TransactWriteItem) bool {
 				if isOpen(w) {
 					held = append(held, w)
@@ -233,7 +233,7 @@ var planted = []struct {
 			})
 		}}
 		p.ECS = badECS{ECS: p.ECS, after: func(ctx context.Context) {
-			_, _ = real.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: held})
+			_, _ = own.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: held})
 			held = nil
 		}}
 	})},
@@ -257,7 +257,8 @@ var planted = []struct {
 		}}
 	})},
 	{"the lease is never taken", "S5", "nobody holds the lease", nil, ports(func(_ *world, p *reconcile.Ports) {
-		p.DynamoDB = badDynamoDB{DynamoDB: p.DynamoDB,
+		p.DynamoDB = badDynamoDB{
+			DynamoDB: p.DynamoDB,
 			update: func(in *dynamodb.UpdateItemInput) *dynamodb.UpdateItemOutput {
 				if isLease(in) {
 					return &dynamodb.UpdateItemOutput{}
@@ -266,7 +267,8 @@ var planted = []struct {
 			},
 			transact: func(in *dynamodb.TransactWriteItemsInput) {
 				in.TransactItems = slices.DeleteFunc(in.TransactItems, func(w ddb.TransactWriteItem) bool { return w.ConditionCheck != nil })
-			}}
+			},
+		}
 	})},
 	{"a lease that is over is worked under", "S5", "the lease was over at", nil, ports(func(_ *world, p *reconcile.Ports) {
 		p.DynamoDB = badDynamoDB{DynamoDB: p.DynamoDB, update: func(in *dynamodb.UpdateItemInput) *dynamodb.UpdateItemOutput {
@@ -318,9 +320,9 @@ var planted = []struct {
 		_, _ = w.cloud.ECS().StopTask(ctx, &ecs.StopTaskInput{Cluster: aws.String("prod"), Task: aws.String(v.Tasks[0].ARN)})
 	})},
 	{"a metric that is missing is taken for zero", "S10", "has no point at all", silent, ports(func(w *world, p *reconcile.Ports) {
-		real := p.CloudWatch
-		p.CloudWatch = badCloudWatch{CloudWatch: real, data: func(ctx context.Context, in *cloudwatch.GetMetricDataInput) (*cloudwatch.GetMetricDataOutput, error) {
-			out, err := real.GetMetricData(ctx, in)
+		own := p.CloudWatch
+		p.CloudWatch = badCloudWatch{CloudWatch: own, data: func(ctx context.Context, in *cloudwatch.GetMetricDataInput) (*cloudwatch.GetMetricDataOutput, error) {
+			out, err := own.GetMetricData(ctx, in)
 			if err == nil {
 				for n, r := range out.MetricDataResults {
 					if len(r.Values) == 0 {
@@ -331,11 +333,11 @@ var planted = []struct {
 			return out, err
 		}}
 	})},
-	{"a read fails and what it did not say is taken for granted", "S10", "whose look was not whole", nil, ports(func(_ *world, p *reconcile.Ports) {
-		real := p.CloudWatch
-		p.CloudWatch = badCloudWatch{CloudWatch: real, data: func(ctx context.Context, in *cloudwatch.GetMetricDataInput) (*cloudwatch.GetMetricDataOutput, error) {
-			_, _ = real.GetMetricData(ctx, &cloudwatch.GetMetricDataInput{}) // fails
-			return real.GetMetricData(ctx, in)
+	{"a read fails and what it did not say is taken for granted", "S10", "could not read its metrics", nil, ports(func(_ *world, p *reconcile.Ports) {
+		own := p.CloudWatch
+		p.CloudWatch = badCloudWatch{CloudWatch: own, data: func(ctx context.Context, in *cloudwatch.GetMetricDataInput) (*cloudwatch.GetMetricDataOutput, error) {
+			_, _ = own.GetMetricData(ctx, &cloudwatch.GetMetricDataInput{}) // fails
+			return own.GetMetricData(ctx, in)
 		}}
 	})},
 }

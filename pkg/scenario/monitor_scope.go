@@ -159,6 +159,9 @@ func (m *monitors) blind(i *invocation, c simcloud.Call, change change, t truth)
 		if change.verb == cluster.SetDesiredCount && m.toMaximum(name, change.to) {
 			continue
 		}
+		if i.unmeasured != "" {
+			m.broken("S10", c, change.subject(), fmt.Sprintf("%s takes something from service %s in a round that could not read its metrics: %s", c.Action, name, i.unmeasured))
+		}
 		for _, target := range m.policy.Services[name].Scale {
 			if wrong := m.aged(name, target, i.began); wrong != "" {
 				m.broken("S10", c, change.subject(), fmt.Sprintf("%s takes something from service %s while %s", c.Action, name, wrong))
@@ -172,7 +175,7 @@ func (c change) scalesIn(t truth) bool {
 	switch c.verb {
 	case cluster.SetDesiredCount:
 		return c.to < t.services[c.subjects[0].Name()].desired
-	case cluster.SetDesiredCapacity:
+	case setDesiredCapacity:
 		return c.to < t.groups[c.group].Desired
 	default:
 		return c.verb == cluster.DrainHost || c.verb == cluster.TerminateHost
@@ -188,7 +191,7 @@ func (c change) concerned(t truth) []string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(t.services)) {
 		on := t.services[name].on
-		anyHost := c.verb == cluster.SetDesiredCapacity && len(on) > 0
+		anyHost := c.verb == setDesiredCapacity && len(on) > 0
 		if anyHost || slices.ContainsFunc(c.hosts, func(arn string) bool { return on[arn].live > 0 }) {
 			names = append(names, name)
 		}
@@ -208,8 +211,8 @@ func (m *monitors) aged(service string, target policy.Target, at time.Time) stri
 	p := m.policy
 	p.Services = map[string]policy.Service{service: {Scale: []policy.Target{target}}}
 	series := p.Scope().Metrics[0] // its names only: which series a target is
-	end, any := m.world.cloud.CloudWatch().Newest(series.Namespace, series.Name, series.Dimensions, series.Period)
-	if !any {
+	end, known := m.world.cloud.CloudWatch().Newest(series.Namespace, series.Name, series.Dimensions, series.Period)
+	if !known {
 		return fmt.Sprintf("the metric %s has no point at all", series.Key)
 	}
 	return agedSince(series.Key, at.Sub(end), series.Period)

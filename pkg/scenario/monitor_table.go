@@ -131,7 +131,7 @@ func (c change) is(i cluster.Intent, subject cluster.Subject) bool {
 		return i.Verb == c.verb && i.To == c.to
 	case c.verb == cluster.LaunchHosts:
 		return i.Verb == c.verb && i.To-i.From == c.more && i.Zone == c.zone
-	case c.verb == cluster.SetDesiredCapacity: // also in place of a launch, where LaunchInstances is not to be had
+	case c.verb == setDesiredCapacity: // also in place of a launch, where LaunchInstances is not to be had
 		return (i.Verb == c.verb || i.Verb == cluster.LaunchHosts) && i.To == c.to
 	default:
 		return i.Verb == c.verb
@@ -174,8 +174,10 @@ func (m *monitors) unanswered(now time.Time) {
 			continue
 		}
 		if intent.Outcome == cluster.OutcomeUnknown && now.Sub(intent.At) > answered {
-			m.record(Violation{Promise: "S4", At: now, Subject: string(intent.Subject),
-				Detail: fmt.Sprintf("the intent %s (%s to %d) of %s has no outcome %s later", intent.ID, intent.Verb, intent.To, clock(intent.At), now.Sub(intent.At).Round(time.Second))})
+			m.record(Violation{
+				Promise: "S4", At: now, Subject: string(intent.Subject),
+				Detail: fmt.Sprintf("the intent %s (%s to %d) of %s has no outcome %s later", intent.ID, intent.Verb, intent.To, clock(intent.At), now.Sub(intent.At).Round(time.Second)),
+			})
 		}
 	}
 }

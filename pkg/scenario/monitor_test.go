@@ -61,9 +61,9 @@ func TestWhatTakesTooMuchHealthAndWhatDoesNot(t *testing.T) {
 		{"what is drained already is not taken again", draining(only(well(4, 75, 200)), "b"), change{verb: cluster.DrainHost, hosts: []string{"b"}}, ""},
 		{"but what another draining host has is as good as gone", draining(only(well(4, 50, 200)), "a"), change{verb: cluster.DrainHost, hosts: []string{"b"}}, "2 of them leaving already"},
 		{"a draining host may not be terminated with what must stay on it", draining(only(well(4, 75, 200)), "b"), change{verb: cluster.TerminateHost, hosts: []string{"b"}}, "terminating 1 host(s) takes 2"},
-		{"the group may choose the fullest host", only(well(5, 50, 200)), change{verb: cluster.SetDesiredCapacity, group: "g", to: 2}, "takes 3, which leaves 2"},
-		{"the group may choose where half may go", only(well(4, 50, 200)), change{verb: cluster.SetDesiredCapacity, group: "g", to: 2}, ""},
-		{"a group that grows takes nothing", only(well(4, 100, 200)), change{verb: cluster.SetDesiredCapacity, group: "g", to: 4}, ""},
+		{"the group may choose the fullest host", only(well(5, 50, 200)), change{verb: setDesiredCapacity, group: "g", to: 2}, "takes 3, which leaves 2"},
+		{"the group may choose where half may go", only(well(4, 50, 200)), change{verb: setDesiredCapacity, group: "g", to: 2}, ""},
+		{"a group that grows takes nothing", only(well(4, 100, 200)), change{verb: setDesiredCapacity, group: "g", to: 4}, ""},
 		{"a launch takes nothing", only(well(4, 100, 200)), change{verb: cluster.LaunchHosts, group: "g", more: 1}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) { says(t, tt.change.takesHealth(tt.t), tt.wrong) })
@@ -157,8 +157,8 @@ func TestOutsideIsWhatThePolicyDoesNotBound(t *testing.T) {
 		{"two hosts more", change{verb: cluster.LaunchHosts, group: "g", more: 2}, "from 3 to 5, above"},
 		{"a host less", change{verb: cluster.TerminateHost, group: "g", decrement: true}, "from 3 to 2, below"},
 		{"another host in its place", change{verb: cluster.TerminateHost, group: "g"}, ""},
-		{"a capacity within", change{verb: cluster.SetDesiredCapacity, group: "g", to: 4}, ""},
-		{"a capacity without", change{verb: cluster.SetDesiredCapacity, group: "g", to: 0}, "from 3 to 0, below"},
+		{"a capacity within", change{verb: setDesiredCapacity, group: "g", to: 4}, ""},
+		{"a capacity without", change{verb: setDesiredCapacity, group: "g", to: 0}, "from 3 to 0, below"},
 		{"a host that is wanted after all", change{verb: cluster.ActivateHost, hosts: []string{"a"}}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) { says(t, m.outside(tt.change)(only(well(4, 100, 200))), tt.wrong) })
@@ -195,7 +195,7 @@ func TestAnIntentIsTheRecordOfOneCall(t *testing.T) {
 		{"of a launch", change{verb: cluster.LaunchHosts, more: 2, zone: "a"}, "group/g", intent("LaunchHosts", "group/g", 3, 5, `,"zone":"a"`), decision, true, false, ""},
 		{"of a launch in another zone", change{verb: cluster.LaunchHosts, more: 2, zone: "a"}, "group/g", intent("LaunchHosts", "group/g", 3, 5, `,"zone":"b"`), decision, true, false, "none of the 1"},
 		{"of a launch of fewer", change{verb: cluster.LaunchHosts, more: 3, zone: "a"}, "group/g", intent("LaunchHosts", "group/g", 3, 5, `,"zone":"a"`), decision, true, false, "none of the 1"},
-		{"of a launch that capacity is set for", change{verb: cluster.SetDesiredCapacity, to: 5}, "group/g", intent("LaunchHosts", "group/g", 3, 5, `,"zone":"a"`), decision, true, false, ""},
+		{"of a launch that capacity is set for", change{verb: setDesiredCapacity, to: 5}, "group/g", intent("LaunchHosts", "group/g", 3, 5, `,"zone":"a"`), decision, true, false, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l := newLedger()
@@ -284,7 +284,7 @@ func TestWhatTakesAwayAndFromWhom(t *testing.T) {
 		{"a higher count", change{verb: cluster.SetDesiredCount, subjects: []cluster.Subject{"service/web"}, to: 5}, false, 1},
 		{"the draining of a busy host", change{verb: cluster.DrainHost, hosts: []string{"a"}}, true, 1},
 		{"the end of an empty host", change{verb: cluster.TerminateHost, hosts: []string{"c"}}, true, 0},
-		{"a lower capacity", change{verb: cluster.SetDesiredCapacity, group: "g", to: 2}, true, 1},
+		{"a lower capacity", change{verb: setDesiredCapacity, group: "g", to: 2}, true, 1},
 		{"a launch", change{verb: cluster.LaunchHosts, group: "g", more: 1}, false, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

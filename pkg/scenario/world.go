@@ -183,7 +183,7 @@ func (w *world) table(ctx context.Context) error {
 func (w *world) functions(context.Context) error {
 	set, c := policy.Set{w.Policy}, w.cloud
 	hear := ingest.New(ingest.Ports{DynamoDB: c.DynamoDB(), SQS: c.SQS()},
-		ingest.Config{Account: account, Region: region, Table: table, Queues: map[string]string{"reconcile": w.urls[fifo]}}, set, w.log)
+		ingest.Config{Account: account, Region: region, Table: table, Queues: map[string]string{"reconcile": w.urls[fifo]}, Ingress: w.urls[ingress]}, set, w.log)
 	ports := reconcile.Ports{ECS: c.ECS(), AutoScaling: c.AutoScaling(), CloudWatch: c.CloudWatch(), DynamoDB: c.DynamoDB(), SQS: c.SQS()}
 	if w.spoil != nil {
 		w.spoil(w, &ports)

@@ -195,7 +195,7 @@ func (d *DynamoDB) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput,
 			names: in.ExpressionAttributeNames, values: in.ExpressionAttributeValues, onFailure: in.ReturnValuesOnConditionCheckFailure,
 		}
 		out, err := d.single(w, in.ReturnValues)
-		return &dynamodb.UpdateItemOutput{Attributes: out}, err
+		return &dynamodb.UpdateItemOutput{Attributes: out, ResultMetadata: dated(ctx, d.c.now)}, err
 	})
 }
 

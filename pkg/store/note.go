@@ -25,7 +25,7 @@ const chunk = 99
 // decision that only repeats the last one about its subject is counted, not
 // written again. After an error some of it may be written, and no call may be made.
 func (o *Session) Note(ctx context.Context, p plan.Plan, intents, ended []cluster.Intent) error {
-	n := noting{Session: o, now: o.store.Clock()}
+	n := noting{Session: o, now: o.Now()}
 	if err := n.begin(p.Decisions, intents); err != nil {
 		return wrap("note", o.key, err)
 	}
@@ -48,7 +48,7 @@ func (o *Session) Note(ctx context.Context, p plan.Plan, intents, ended []cluste
 // Tell writes how an intent's call ended. A refusal stays among the open ones
 // for one more round to see.
 func (o *Session) Tell(ctx context.Context, i cluster.Intent) error {
-	n := noting{Session: o, now: o.store.Clock()}
+	n := noting{Session: o, now: o.Now()}
 	var err error
 	if i.Open() || i.Outcome == cluster.OutcomeRefused {
 		err = n.update(i)
@@ -71,7 +71,10 @@ func (o *Session) write(ctx context.Context, writes ...types.TransactWriteItem) 
 		ConditionExpression:       aws.String("holder = :me AND fence = :fence"),
 		ExpressionAttributeValues: item{":me": text(o.holder), ":fence": number(o.fence)},
 	}}
-	_, err := o.store.DB.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: append([]types.TransactWriteItem{mine}, writes...)})
+	err := unlessConflict(func() error {
+		_, err := o.store.DB.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: append([]types.TransactWriteItem{mine}, writes...)})
+		return err
+	})
 	if conditionFailed(err) {
 		return fmt.Errorf("%w: %w", ErrFenced, err)
 	}

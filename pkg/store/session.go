@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -40,11 +41,20 @@ type Session struct {
 	key      string
 	holder   string
 	fence    int64
-	until    time.Time // by this round's own clock
+	until    time.Time     // by this round's own clock
+	ahead    time.Duration // of that clock, before DynamoDB's
 	nextAt   time.Time
 	failures int64
 	about    map[cluster.Subject]about
 }
+
+// slowest is the longest that the answer to taking a lease may take, so that the
+// time in it still tells how wrong this round's clock is.
+const slowest = 10 * time.Second
+
+// exact is how near a clock must be to an answer's, which counts whole seconds,
+// to be the better one of the two.
+const exact = 2 * time.Second
 
 // about is what the table holds of one subject.
 type about struct {
@@ -88,6 +98,13 @@ func (o *Session) lease(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	after := o.store.Clock()
+	if after.Sub(now) > slowest {
+		return fmt.Errorf("the answer took %s: what time it is cannot be told", after.Sub(now))
+	}
+	if server, ok := middleware.GetServerTime(out.ResultMetadata); ok && after.Sub(server).Abs() > exact {
+		o.ahead = after.Sub(server)
+	}
 	o.fence, o.failures = numberOf(out.Attributes, "fence"), numberOf(out.Attributes, "failures")
 	return nil
 }
@@ -110,6 +127,11 @@ func (o *Session) raise(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Now is the time by this round's own clock, or by DynamoDB's where they are more
+// than two seconds apart: what one round writes, the next one's clock must
+// understand, and two functions' clocks may be minutes apart.
+func (o *Session) Now() time.Time { return o.store.Clock().Add(-o.ahead) }
 
 // Left is how long the lease still is this round's, by its own clock.
 func (o *Session) Left() time.Duration { return o.until.Sub(o.store.Clock()) }
@@ -150,25 +172,29 @@ func (o *Session) recall(i item) error {
 
 // Close gives the lease back and sees to it that the key is looked at again at
 // next, unless a look is due before that already; a zero next leaves that to the
-// sweep. With a failure it is recorded, and next is when the back-off ends.
-func (o *Session) Close(ctx context.Context, next time.Time, failure error) error {
+// sweep. With a failure it is recorded, and next is when the back-off ends. The
+// lease is given back also if the look could not be asked for: the sweep would
+// find the key locked until long after. held says that it could not be given
+// back, so that only the same message may take it soon.
+func (o *Session) Close(ctx context.Context, next time.Time, failure error) (held bool, err error) {
 	if failure != nil {
 		next = o.backOff()
 	}
-	now := o.store.Clock()
+	now := o.Now()
 	due := !next.IsZero() && !next.After(now.Add(time.Minute)) && (!o.nextAt.After(now) || next.Before(o.nextAt))
-	var asked error
+	var unasked error
 	if due {
-		asked = o.again(ctx, next.Truncate(time.Millisecond), now)
+		unasked = o.again(ctx, next.Truncate(time.Millisecond), now)
 	}
-	return errors.Join(asked, o.release(ctx, failure)) // a lease that nobody gives back stops the key for minutes
+	kept := o.release(ctx, failure)
+	return kept != nil && !errors.Is(kept, ErrFenced), errors.Join(unasked, kept)
 }
 
 // backOff is when a failed round's key is looked at again: after 5 s, doubling
 // up to the sweep's minute.
 func (o *Session) backOff() time.Time {
 	wait := 5 * time.Second << min(o.failures, 4)
-	return o.store.Clock().Add(min(wait, time.Minute))
+	return o.Now().Add(min(wait, time.Minute))
 }
 
 // again writes the time first: ingest drops a message whose time is another.

@@ -4,7 +4,7 @@
 //
 // The table has the string keys pk and sk. Items:
 //
-//	pk wake#KEY  sk wake            gen, dirty, nextAt: what ingest may touch, and nothing else is under wake#
+//	pk wake#KEY  sk wake            gen, dirty, nextAt, woken, lateAt: what ingest may touch, and nothing else is under wake#
 //	pk KEY       sk lease           holder, until, fence, failures
 //	pk KEY       sk now#about#...   a subject's memory, and what was last decided about it
 //	pk KEY       sk now#open#...    intents that still stand in for what the cloud shows
@@ -17,6 +17,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -108,15 +109,35 @@ func conditionFailed(err error) bool {
 	if errors.As(err, &single) {
 		return true
 	}
-	if !errors.As(err, &many) {
-		return false
-	}
-	for _, r := range many.CancellationReasons {
-		if aws.ToString(r.Code) == "ConditionalCheckFailed" {
-			return true
+	return errors.As(err, &many) && slices.ContainsFunc(many.CancellationReasons, func(r types.CancellationReason) bool {
+		return aws.ToString(r.Code) == "ConditionalCheckFailed"
+	})
+}
+
+// conflictTries is how often a write is tried that met another transaction on the
+// same item: ingest and a round may write a wake item at one time, and DynamoDB
+// then refuses one of them instead of letting it wait.
+const conflictTries = 3
+
+// unlessConflict does a write, again where it met another transaction.
+func unlessConflict(do func() error) error {
+	for n := 1; ; n++ {
+		err := do()
+		if n == conflictTries || !conflicts(err) {
+			return err
 		}
 	}
-	return false
+}
+
+func conflicts(err error) bool {
+	var single *types.TransactionConflictException
+	var many *types.TransactionCanceledException
+	if errors.As(err, &single) {
+		return true
+	}
+	return errors.As(err, &many) && slices.ContainsFunc(many.CancellationReasons, func(r types.CancellationReason) bool {
+		return aws.ToString(r.Code) == "TransactionConflict"
+	})
 }
 
 func wrap(operation, subject string, err error) error {

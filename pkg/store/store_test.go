@@ -53,11 +53,21 @@ func newFixture(t *testing.T) *fixture {
 		}
 		return aws.ToString(out.QueueUrl)
 	}
-	f.Store = Store{DB: f.cloud.DynamoDB(), Queue: f.cloud.SQS(), Table: "plimsoll", Ingress: url("ingress", nil), Clock: func() time.Time { return f.now }, Again: func(of string, at time.Time) ([]byte, error) {
+	f.Store = Store{DB: f.cloud.DynamoDB(), Queue: f.cloud.SQS(), Table: "plimsoll", Ingress: url("ingress", nil), Clock: f.clock, Again: func(of string, at time.Time) ([]byte, error) {
 		return []byte(of + " at " + at.Format(time.TimeOnly)), nil
 	}}
 	f.waker = Waker{DB: f.DB, Queue: f.Queue, Table: "plimsoll", Queues: map[string]string{"reconcile": url("reconcile.fifo", map[string]string{"FifoQueue": "true"})}}
 	return f
+}
+
+// clock is the test's, which the account's follows.
+func (f *fixture) clock() time.Time {
+	if f.now.After(f.cloud.Now()) {
+		if err := f.cloud.Run(f.now); err != nil {
+			f.Fatal(err)
+		}
+	}
+	return f.now
 }
 
 func (f *fixture) open(holder string) *Session {
@@ -74,7 +84,7 @@ func (f *fixture) open(holder string) *Session {
 
 func (f *fixture) close(o *Session, next time.Time, failure error) {
 	f.Helper()
-	if err := o.Close(f.Context(), next, failure); err != nil {
+	if _, err := o.Close(f.Context(), next, failure); err != nil {
 		f.Fatal(err)
 	}
 }
@@ -89,9 +99,65 @@ func (f *fixture) bodies(queue string) []string {
 
 func (f *fixture) wake(arns ...string) {
 	f.Helper()
-	err := f.waker.Wake(f.Context(), prod, arns, func(gen int) ([]byte, error) { return fmt.Appendf(nil, "gen %d", gen), nil })
+	err := f.waker.Wake(f.Context(), prod, Heard{ARNs: arns}, func(gen int) ([]byte, error) { return fmt.Appendf(nil, "gen %d", gen), nil })
 	if err != nil {
 		f.Fatal(err)
+	}
+}
+
+// closing is how Close ended for a session that lost its lease: it holds nothing.
+func closing(held bool, err error) error {
+	if held {
+		return errors.New("a session without its lease says that it holds it")
+	}
+	return err
+}
+
+// conflicting meets another transaction a number of times.
+type conflicting struct {
+	DynamoDB
+	left int
+}
+
+func (c *conflicting) meet() bool { c.left--; return c.left >= 0 }
+
+func (c *conflicting) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, o ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
+	if c.meet() {
+		return nil, &types.TransactionConflictException{}
+	}
+	return c.DynamoDB.UpdateItem(ctx, in, o...)
+}
+
+func (c *conflicting) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, o ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error) {
+	if c.meet() {
+		return nil, &types.TransactionCanceledException{CancellationReasons: []types.CancellationReason{{Code: aws.String("None")}, {Code: aws.String("TransactionConflict")}}}
+	}
+	return c.DynamoDB.TransactWriteItems(ctx, in, o...)
+}
+
+func TestAWriteThatMeetsAnotherIsTriedAgain(t *testing.T) {
+	for met, want := range map[int]bool{0: true, 2: true, 3: false} {
+		f := newFixture(t)
+		o := f.open("a")
+		db := &conflicting{DynamoDB: f.DB, left: met}
+		f.waker.DB = db
+		err := f.waker.Wake(t.Context(), prod, Heard{ARNs: []string{"arn:a"}}, func(int) ([]byte, error) { return []byte("x"), nil })
+		if (err == nil) != want {
+			t.Errorf("a wake that met %d others: %v", met, err)
+		}
+		db.left, o.store.DB = met, db
+		if err := o.Tell(t.Context(), cluster.Intent{ID: "x"}); (err == nil) != want {
+			t.Errorf("a round's write that met %d others: %v", met, err)
+		}
+	}
+}
+
+func TestALeaseThatCannotBeGivenBackIsHeld(t *testing.T) {
+	f := newFixture(t)
+	o := f.open("a")
+	o.store.DB = &conflicting{DynamoDB: f.DB, left: 9}
+	if held, err := o.Close(t.Context(), time.Time{}, nil); !held || err == nil {
+		t.Errorf("held %t, %v", held, err)
 	}
 }
 
@@ -131,8 +197,8 @@ func TestWhoeverWasTakenOverWritesNothing(t *testing.T) {
 	for name, write := range map[string]func(*Session) error{
 		"note":  func(o *Session) error { return o.Note(t.Context(), plan.Plan{}, []cluster.Intent{i}, nil) },
 		"tell":  func(o *Session) error { return o.Tell(t.Context(), i) },
-		"again": func(o *Session) error { return o.Close(t.Context(), f.now.Add(20*time.Second), nil) },
-		"close": func(o *Session) error { return o.Close(t.Context(), time.Time{}, nil) },
+		"again": func(o *Session) error { return closing(o.Close(t.Context(), f.now.Add(20*time.Second), nil)) },
+		"close": func(o *Session) error { return closing(o.Close(t.Context(), time.Time{}, nil)) },
 	} {
 		before := f.cloud.DynamoDB().Items("plimsoll")
 		if err := write(first); !errors.Is(err, ErrFenced) && name != "note" || err == nil && name != "note" {
@@ -148,6 +214,49 @@ func TestWhoeverWasTakenOverWritesNothing(t *testing.T) {
 	if len(f.bodies("ingress")) != 0 {
 		t.Errorf("asked for another look: %q", f.bodies("ingress"))
 	}
+}
+
+func TestARoundWhoseClockIsWrongGoesByDynamoDBs(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		wrong     time.Duration
+		corrected bool
+	}{
+		{"a clock that is right", 0, false},
+		{"a clock that is off by less than an answer tells", 1500 * time.Millisecond, false},
+		{"a clock ahead", SkewFor / 2, true},
+		{"a clock behind", -SkewFor / 2, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t)
+			f.Clock = func() time.Time { return noon.Add(tt.wrong) }
+			o := f.open("a")
+			if got := o.Now().Equal(noon); got != (tt.corrected || tt.wrong == 0) {
+				t.Errorf("now is %s", o.Now())
+			}
+			if left := o.Left(); left != LeaseFor {
+				t.Errorf("%s of the lease are left", left)
+			}
+		})
+	}
+}
+
+// brokenQueue is a queue that is away.
+type brokenQueue struct{ SQS }
+
+func (brokenQueue) SendMessage(context.Context, *sqs.SendMessageInput, ...func(*sqs.Options)) (*sqs.SendMessageOutput, error) {
+	return nil, errors.New("the queue is away")
+}
+
+func TestALookThatCannotBeAskedForDoesNotKeepTheLease(t *testing.T) {
+	f := newFixture(t)
+	queue := f.Queue
+	f.Queue = brokenQueue{}
+	if held, err := f.open("a").Close(t.Context(), f.now.Add(20*time.Second), nil); held || err == nil || !strings.Contains(err.Error(), "the queue is away") {
+		t.Errorf("closed with %v", err)
+	}
+	f.Queue = queue
+	f.close(f.open("b"), time.Time{}, nil)
 }
 
 func TestALookTakesWhatEventsLeftAndEndsTheirNumber(t *testing.T) {
@@ -187,7 +296,7 @@ func TestTooManyArnsBecomeAll(t *testing.T) {
 
 func TestAKeyOfAKindWithoutAQueueIsAnError(t *testing.T) {
 	f := newFixture(t)
-	err := f.waker.Wake(t.Context(), "register#x", nil, func(int) ([]byte, error) { return nil, nil })
+	err := f.waker.Wake(t.Context(), "register#x", Heard{}, func(int) ([]byte, error) { return nil, nil })
 	if err == nil || !strings.Contains(err.Error(), `no queue for "register"`) {
 		t.Error(err)
 	}
@@ -197,7 +306,7 @@ func TestALongNameWakesToo(t *testing.T) {
 	f := newFixture(t)
 	long := "reconcile#" + strings.Repeat("c", 255)
 	for range 2 {
-		if err := f.waker.Wake(t.Context(), long, nil, func(int) ([]byte, error) { return []byte("x"), nil }); err != nil {
+		if err := f.waker.Wake(t.Context(), long, Heard{}, func(int) ([]byte, error) { return []byte("x"), nil }); err != nil {
 			t.Fatal(err)
 		}
 	}

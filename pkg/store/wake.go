@@ -17,28 +17,59 @@ import (
 // maxDirty is how many ARNs a wake item carries before it says: all of them.
 const maxDirty = 500
 
+// Pace is the least time from one wake to the next that an event causes: what
+// comes sooner waits for its end, all together.
+const Pace = 2 * time.Second
+
+// apart is how far two stamps of one queue may be out of order: SQS says of
+// neither how exact it is.
+const apart = time.Second
+
 // Waker wakes keys: it is all of the store that ingest needs and may use.
 type Waker struct {
-	DB     DynamoDB
-	Queue  SQS
-	Table  string
-	Queues map[string]string // FIFO queue's URL by the first part of a key, such as reconcile
+	DB      DynamoDB
+	Queue   SQS
+	Table   string
+	Queues  map[string]string                             // FIFO queue's URL by the first part of a key, such as reconcile
+	Ingress string                                        // URL of the ingress queue, for what waits
+	Again   func(of string, at time.Time) ([]byte, error) // the message that asks for another look
+}
+
+// Heard is what is known of the events that ask for a look at a key.
+type Heard struct {
+	ARNs           []string  // concerned
+	Sent, Received time.Time // the latest of each, by the stamps of the ingress queue; zero: wake at once
 }
 
 // Wake sends at most one message for all events that arrive before the key's
 // next look: the message's deduplication id is the number that the look raises.
 // body makes the message from that number. The ARNs concerned are left for the
 // look.
-func (w Waker) Wake(ctx context.Context, of string, arns []string, body func(gen int) ([]byte, error)) error {
-	kind := kindOf(of)
-	queue, ok := w.Queues[kind]
+//
+// Events that arrived before the last wake are covered by its look, however late
+// they are heard. Those that are heard within Pace of it wait until that is over,
+// for one message that wakes for all of them. So a burst costs two rounds, and a
+// lone event never waits. Both rules compare stamps of one queue with each other,
+// never with a clock of ours; whatever is heard with zero times, as the sweep
+// should be, is subject to neither.
+func (w Waker) Wake(ctx context.Context, of string, h Heard, body func(gen int) ([]byte, error)) error {
+	queue, ok := w.Queues[kindOf(of)]
 	if !ok {
-		return fmt.Errorf("wake %s: there is no queue for %q", of, kind)
+		return fmt.Errorf("wake %s: there is no queue for %q", of, kindOf(of))
 	}
-	gen, err := w.mark(ctx, of, arns)
+	i, err := w.mark(ctx, of, h.ARNs)
 	if err != nil {
 		return wrap("wake", of, err)
 	}
+	woken := timeOf(i, "woken")
+	switch {
+	case h.Sent.IsZero() || h.Received.IsZero() || woken.IsZero():
+	case h.Sent.Add(apart).Before(woken):
+		return nil
+	case h.Received.Before(woken.Add(Pace)):
+		return w.later(ctx, of, h, i)
+	}
+	gen := int(numberOf(i, "gen"))
 	message, err := body(gen)
 	if err != nil {
 		return wrap("wake", of, err)
@@ -52,48 +83,103 @@ func (w Waker) Wake(ctx context.Context, of string, arns []string, body func(gen
 	if err != nil {
 		return wrap("wake", of, err)
 	}
+	return w.woke(ctx, of, h.Received)
+}
+
+// woke notes that a look begins, or began, after the time of a stamp. Where two
+// do so at once the earlier time may stay, which covers less.
+func (w Waker) woke(ctx context.Context, of string, at time.Time) error {
+	if at.IsZero() {
+		return nil
+	}
+	_, err := w.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: aws.String(w.Table), Key: wakeKey(of),
+		UpdateExpression:          aws.String("SET woken = :at"),
+		ExpressionAttributeValues: item{":at": millis(at)},
+	})
+	if err != nil {
+		return wrap("note the wake", of, err)
+	}
 	return nil
 }
 
-// Due says whether a message that asks for a look at that time is the one under
-// way: an older one was replaced and says nothing.
+// later sees to it that one message asks again when Pace is over. It is sent
+// before that is noted: who dies in between leaves a double, not a gap. The time
+// noted only rises, so a message is dropped only for a later one.
+func (w Waker) later(ctx context.Context, of string, h Heard, i item) error {
+	due := timeOf(i, "woken").Add(Pace)
+	if timeOf(i, "lateAt").Equal(due) {
+		return nil
+	}
+	body, err := w.Again(of, due)
+	if err != nil {
+		return wrap("wake later", of, err)
+	}
+	delay := int32((due.Sub(h.Received) + time.Second - 1) / time.Second) //nolint:gosec // Pace and apart bound it
+	_, err = w.Queue.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: aws.String(w.Ingress), MessageBody: aws.String(string(body)), DelaySeconds: delay})
+	if err != nil {
+		return wrap("wake later", of, err)
+	}
+	_, err = w.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: aws.String(w.Table), Key: wakeKey(of),
+		UpdateExpression:          aws.String("SET lateAt = :due"),
+		ConditionExpression:       aws.String("attribute_not_exists(lateAt) OR lateAt < :due"),
+		ExpressionAttributeValues: item{":due": millis(due)},
+	})
+	if err != nil && !conditionFailed(err) {
+		return wrap("wake later", of, err)
+	}
+	return nil
+}
+
+// Due says whether a message that asks for a look at that time is one under
+// way: that of the last round, if no sooner one replaced it, or that of the
+// events that wait, if nothing has woken the key since.
 func (w Waker) Due(ctx context.Context, of string, at time.Time) (bool, error) {
 	i, err := w.read(ctx, of)
 	if err != nil {
 		return false, wrap("read the next look", of, err)
 	}
-	return timeOf(i, "nextAt").Equal(at.Truncate(time.Millisecond)), nil
+	at = at.Truncate(time.Millisecond)
+	waited := timeOf(i, "lateAt").Equal(at) && timeOf(i, "woken").Before(at)
+	return waited || timeOf(i, "nextAt").Equal(at), nil
 }
 
-// mark leaves the ARNs at the key and returns its number, read consistently
-// after the event arrived.
-func (w Waker) mark(ctx context.Context, of string, arns []string) (int, error) {
+// mark leaves the ARNs at the key and returns its item, read consistently after
+// the event arrived.
+func (w Waker) mark(ctx context.Context, of string, arns []string) (item, error) {
 	if len(arns) == 0 {
-		i, err := w.read(ctx, of)
-		return int(numberOf(i, "gen")), err
+		return w.read(ctx, of)
 	}
 	arns = slices.Compact(slices.Sorted(slices.Values(arns)))
-	out, err := w.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: aws.String(w.Table), Key: wakeKey(of),
-		UpdateExpression:          aws.String("ADD dirty :arns"),
-		ExpressionAttributeValues: item{":arns": &types.AttributeValueMemberSS{Value: arns}},
-		ReturnValues:              types.ReturnValueAllNew,
-	})
+	i, err := w.update(ctx, of, "ADD dirty :arns", arns)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	if set, _ := out.Attributes["dirty"].(*types.AttributeValueMemberSS); set != nil && len(set.Value) > maxDirty {
-		out, err = w.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-			TableName: aws.String(w.Table), Key: wakeKey(of),
-			UpdateExpression:          aws.String("SET dirty = :all"),
-			ExpressionAttributeValues: item{":all": &types.AttributeValueMemberSS{Value: []string{"all"}}},
-			ReturnValues:              types.ReturnValueAllNew,
-		})
-		if err != nil {
-			return 0, err
+	if set, _ := i["dirty"].(*types.AttributeValueMemberSS); set != nil && len(set.Value) > maxDirty {
+		if i, err = w.update(ctx, of, "SET dirty = :arns", []string{"all"}); err != nil {
+			return nil, err
 		}
 	}
-	return int(numberOf(out.Attributes, "gen")), nil
+	return i, nil
+}
+
+// update changes a wake item's ARNs and returns the item.
+func (w Waker) update(ctx context.Context, of, expression string, arns []string) (item, error) {
+	var now item
+	err := unlessConflict(func() error {
+		out, err := w.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+			TableName: aws.String(w.Table), Key: wakeKey(of),
+			UpdateExpression:          aws.String(expression),
+			ExpressionAttributeValues: item{":arns": &types.AttributeValueMemberSS{Value: arns}},
+			ReturnValues:              types.ReturnValueAllNew,
+		})
+		if err == nil {
+			now = out.Attributes
+		}
+		return err
+	})
+	return now, err
 }
 
 func (w Waker) read(ctx context.Context, of string) (item, error) {

@@ -5,9 +5,11 @@ package main
 import (
 	"log"
 	"os"
+	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -18,27 +20,30 @@ import (
 )
 
 func main() {
-	raw, err := os.ReadFile("policy.json") // packed beside the bootstrap
-	if err != nil {
-		log.Fatal(err)
-	}
-	set, err := policy.Decode(raw)
-	if err != nil {
-		log.Fatal(err) // a wrong policy must fail the start, not a message
-	}
-	logger, err := zap.NewProduction(zap.WithCaller(false))
-	if err != nil {
-		log.Fatal(err)
-	}
 	cfg := aws.Config{ // by hand: the SDK's config package costs 6-9 ms of start
-		Region:           os.Getenv("AWS_REGION"),
-		Credentials:      credentials.NewStaticCredentialsProvider(os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY"), os.Getenv("AWS_SESSION_TOKEN")),
-		RetryMaxAttempts: 1,
+		Region:      os.Getenv("AWS_REGION"),
+		Credentials: credentials.NewStaticCredentialsProvider(os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY"), os.Getenv("AWS_SESSION_TOKEN")),
+		HTTPClient:  awshttp.NewBuildableClient().WithTimeout(5 * time.Second),
 	}
 	ports := ingest.Ports{DynamoDB: dynamodb.NewFromConfig(cfg), SQS: sqs.NewFromConfig(cfg)}
 	where := ingest.Config{
 		Account: os.Getenv("PLIMSOLL_ACCOUNT"), Region: cfg.Region,
-		Table: os.Getenv("PLIMSOLL_TABLE"), Queues: map[string]string{"reconcile": os.Getenv("PLIMSOLL_RECONCILE_QUEUE")},
+		Table: os.Getenv("PLIMSOLL_TABLE"), Queues: map[string]string{"reconcile": os.Getenv("PLIMSOLL_RECONCILE_QUEUE")}, Ingress: os.Getenv("PLIMSOLL_INGRESS_QUEUE"),
 	}
-	lambda.Start(ingest.New(ports, where, set, logger))
+	lambda.Start(ingest.New(ports, must(where, where.Missing()), must(policy.Decode(must(os.ReadFile("policy.json")))), must(logged().Build())))
+}
+
+// logged is a log that leaves out no line, whatever a large plan writes.
+func logged() zap.Config {
+	c := zap.NewProductionConfig()
+	c.Sampling, c.DisableCaller = nil, true
+	return c
+}
+
+// must ends the start: what is wrong with a deployment must fail no message.
+func must[T any](v T, err error) T {
+	if err != nil {
+		log.Fatal(err)
+	}
+	return v
 }

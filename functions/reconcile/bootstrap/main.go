@@ -4,12 +4,12 @@ package main
 
 import (
 	"log"
-	"net/http"
 	"os"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
@@ -24,28 +24,34 @@ import (
 )
 
 func main() {
-	raw, err := os.ReadFile("policy.json") // packed beside the bootstrap
-	if err != nil {
-		log.Fatal(err)
-	}
-	set, err := policy.Decode(raw)
-	if err != nil {
-		log.Fatal(err) // a wrong policy must fail the start, not a message
-	}
-	logger, err := zap.NewProduction(zap.WithCaller(false))
-	if err != nil {
-		log.Fatal(err)
-	}
 	cfg := aws.Config{ // by hand: the SDK's config package costs 6-9 ms of start
-		Region:           os.Getenv("AWS_REGION"),
-		Credentials:      credentials.NewStaticCredentialsProvider(os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY"), os.Getenv("AWS_SESSION_TOKEN")),
-		RetryMaxAttempts: 1,
-		HTTPClient:       &http.Client{Timeout: rounds.CallTimeout},
+		Region:      os.Getenv("AWS_REGION"),
+		Credentials: credentials.NewStaticCredentialsProvider(os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY"), os.Getenv("AWS_SESSION_TOKEN")),
+		HTTPClient:  awshttp.NewBuildableClient().WithTimeout(rounds.CallTimeout),
 	}
+	patient := cfg.Copy() // LaunchInstances answers when the hosts are launched
+	patient.HTTPClient = awshttp.NewBuildableClient().WithTimeout(rounds.LaunchTimeout)
 	ports := reconcile.Ports{
-		ECS: ecs.NewFromConfig(cfg), AutoScaling: autoscaling.NewFromConfig(cfg), CloudWatch: cloudwatch.NewFromConfig(cfg),
+		ECS: ecs.NewFromConfig(cfg), AutoScaling: autoscaling.NewFromConfig(patient), CloudWatch: cloudwatch.NewFromConfig(cfg),
 		DynamoDB: dynamodb.NewFromConfig(cfg), SQS: sqs.NewFromConfig(cfg),
 	}
 	where := reconcile.Config{Table: os.Getenv("PLIMSOLL_TABLE"), Ingress: os.Getenv("PLIMSOLL_INGRESS_QUEUE")}
-	lambda.Start(reconcile.New(ports, where, set, reconcile.Edges{Clock: time.Now, Run: reconcile.Concurrent, Log: logger}))
+	lambda.Start(reconcile.New(ports, must(where, where.Missing()), must(policy.Decode(must(os.ReadFile("policy.json")))), reconcile.Edges{
+		Clock: time.Now, Run: reconcile.Concurrent, Log: must(logged().Build()),
+	}))
+}
+
+// logged is a log that leaves out no line, whatever a large plan writes.
+func logged() zap.Config {
+	c := zap.NewProductionConfig()
+	c.Sampling, c.DisableCaller = nil, true
+	return c
+}
+
+// must ends the start: what is wrong with a deployment must fail no message.
+func must[T any](v T, err error) T {
+	if err != nil {
+		log.Fatal(err)
+	}
+	return v
 }

@@ -22,23 +22,42 @@ import (
 type target struct {
 	*Cloud
 	cluster string
+	may     func() error
 }
 
-// errSkip says that a change's precondition no longer holds.
-var errSkip = errors.New("skipped")
+// now says whether a changing call may begin.
+func (t target) now() error {
+	if err := t.may(); err != nil {
+		return skip("%w", err)
+	}
+	return nil
+}
+
+// once lets the SDK make a changing call of ECS one time only: the next round
+// looks instead.
+func once(o *ecs.Options) { o.RetryMaxAttempts = 1 }
+
+// onceAutoScaling is the same for Auto Scaling.
+func onceAutoScaling(o *autoscaling.Options) { o.RetryMaxAttempts = 1 }
+
+// errSkip says that a change's precondition no longer holds, errPartial that a
+// part of the hosts was launched.
+var (
+	errSkip    = errors.New("skipped")
+	errPartial = errors.New("partial")
+)
 
 // Apply makes the call of an intent of the named cluster, once, if its precondition still holds, and
-// returns the intent with its outcome. An error that does not say that nothing
-// happened leaves the outcome unknown.
-func (c *Cloud) Apply(ctx context.Context, name string, i cluster.Intent) cluster.Intent {
-	t, err := target{Cloud: c, cluster: name}, error(nil)
+// returns the intent with its outcome. It asks may right before the changing
+// call. An error that does not say that nothing happened leaves the outcome
+// unknown.
+func (c *Cloud) Apply(ctx context.Context, name string, i cluster.Intent, may func() error) cluster.Intent {
+	t, err := target{Cloud: c, cluster: name, may: may}, error(nil)
 	switch i.Verb {
 	case cluster.SetDesiredCount:
 		err = t.setDesiredCount(ctx, i)
 	case cluster.LaunchHosts:
 		i.Instances, err = t.launchHosts(ctx, i)
-	case cluster.SetDesiredCapacity:
-		err = t.setDesiredCapacity(ctx, i)
 	case cluster.DrainHost:
 		err = t.drainHost(ctx, i)
 	case cluster.ActivateHost:
@@ -61,6 +80,8 @@ func outcome(err error) (cluster.Outcome, string) {
 	switch {
 	case err == nil:
 		return cluster.OutcomeApplied, ""
+	case errors.Is(err, errPartial):
+		return cluster.OutcomeApplied, err.Error()
 	case errors.Is(err, errSkip):
 		return cluster.OutcomeSkipped, err.Error()
 	case errors.As(err, &api) && api.ErrorFault() != smithy.FaultServer && !server:
@@ -83,9 +104,12 @@ func (t target) setDesiredCount(ctx context.Context, i cluster.Intent) error {
 	if len(out.Services) != 1 || int(out.Services[0].DesiredCount) != i.From {
 		return skip("the desired count of %s is not %d any more", i.Subject.Name(), i.From)
 	}
+	if err := t.now(); err != nil {
+		return err
+	}
 	_, err = t.ecs.UpdateService(ctx, &ecs.UpdateServiceInput{
 		Cluster: aws.String(t.cluster), Service: aws.String(i.Subject.Name()), DesiredCount: aws.Int32(int32(i.To)), //nolint:gosec // the policy bounds it
-	})
+	}, once)
 	if err != nil {
 		return fmt.Errorf("update service %s: %w", i.Subject.Name(), err)
 	}
@@ -98,10 +122,13 @@ func (t target) launchHosts(ctx context.Context, i cluster.Intent) ([]string, er
 	if err := t.desiredIs(ctx, i); err != nil {
 		return nil, err
 	}
+	if err := t.now(); err != nil {
+		return nil, err
+	}
 	out, err := t.autoscaling.LaunchInstances(ctx, &autoscaling.LaunchInstancesInput{
 		AutoScalingGroupName: aws.String(i.Subject.Name()), AvailabilityZones: []string{i.Zone}, ClientToken: aws.String(token(i)),
 		RequestedCapacity: aws.Int32(int32(i.To - i.From)), //nolint:gosec // the policy bounds it
-	})
+	}, onceAutoScaling)
 	var api smithy.APIError
 	if errors.As(err, &api) && unsupported(api.ErrorCode()) {
 		return nil, t.raiseCapacity(ctx, i)
@@ -113,30 +140,32 @@ func (t target) launchHosts(ctx context.Context, i cluster.Intent) ([]string, er
 	for _, l := range out.Instances {
 		ids = append(ids, l.InstanceIds...)
 	}
-	if len(ids) == 0 && len(out.Errors) > 0 {
+	if len(ids) < i.To-i.From && len(out.Errors) > 0 {
 		e := out.Errors[0]
-		return nil, &smithy.GenericAPIError{Code: aws.ToString(e.ErrorCode), Message: i.Zone + ": " + aws.ToString(e.ErrorMessage), Fault: smithy.FaultClient}
+		err = &smithy.GenericAPIError{Code: aws.ToString(e.ErrorCode), Message: i.Zone + ": " + aws.ToString(e.ErrorMessage), Fault: smithy.FaultClient}
 	}
-	return ids, nil
+	if err != nil && len(ids) > 0 {
+		err = fmt.Errorf("%w: %w", errPartial, err)
+	}
+	return ids, err
 }
 
-// unsupported are the codes with which a Region, a partition or a policy turns
-// LaunchInstances down as a whole.
+// unsupported are the codes with which a Region, a partition, a policy or a kind
+// of group (launch configurations, mixed purchase options) turns LaunchInstances
+// down as a whole.
 func unsupported(code string) bool {
-	return slices.Contains([]string{"AccessDenied", "AccessDeniedException", "InvalidAction", "UnsupportedOperation", "UnsupportedOperationException"}, code)
+	return slices.Contains([]string{"AccessDenied", "AccessDeniedException", "InvalidAction", "UnsupportedOperation", "UnsupportedOperationException", "ValidationError"}, code)
 }
 
-func (t target) setDesiredCapacity(ctx context.Context, i cluster.Intent) error {
-	if err := t.desiredIs(ctx, i); err != nil {
+// raiseCapacity asks for the hosts where LaunchInstances is not to be had: they
+// come, or do not, in zones of the group's choice.
+func (t target) raiseCapacity(ctx context.Context, i cluster.Intent) error {
+	if err := t.now(); err != nil {
 		return err
 	}
-	return t.raiseCapacity(ctx, i)
-}
-
-func (t target) raiseCapacity(ctx context.Context, i cluster.Intent) error {
 	_, err := t.autoscaling.SetDesiredCapacity(ctx, &autoscaling.SetDesiredCapacityInput{
 		AutoScalingGroupName: aws.String(i.Subject.Name()), DesiredCapacity: aws.Int32(int32(i.To)), HonorCooldown: aws.Bool(false), //nolint:gosec // the policy bounds it
-	})
+	}, onceAutoScaling)
 	if err != nil {
 		return fmt.Errorf("set the desired capacity of %s: %w", i.Subject.Name(), err)
 	}
@@ -184,7 +213,10 @@ func (t target) again(ctx context.Context, i cluster.Intent) (cluster.Host, erro
 }
 
 func (t target) setState(ctx context.Context, i cluster.Intent, to ecstypes.ContainerInstanceStatus) error {
-	out, err := t.ecs.UpdateContainerInstancesState(ctx, &ecs.UpdateContainerInstancesStateInput{Cluster: aws.String(t.cluster), ContainerInstances: []string{i.Host}, Status: to})
+	if err := t.now(); err != nil {
+		return err
+	}
+	out, err := t.ecs.UpdateContainerInstancesState(ctx, &ecs.UpdateContainerInstancesStateInput{Cluster: aws.String(t.cluster), ContainerInstances: []string{i.Host}, Status: to}, once)
 	if err != nil {
 		return fmt.Errorf("set %s to %s: %w", i.Subject, to, err)
 	}
@@ -215,9 +247,12 @@ func (t target) terminateHost(ctx context.Context, i cluster.Intent) error {
 	if !inService {
 		return skip("%s is not in service in %s any more", i.Subject, i.Group)
 	}
+	if err := t.now(); err != nil {
+		return err
+	}
 	_, err = t.autoscaling.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
 		InstanceId: aws.String(i.Subject.Name()), ShouldDecrementDesiredCapacity: aws.Bool(true),
-	})
+	}, onceAutoScaling)
 	if err != nil {
 		return fmt.Errorf("terminate %s: %w", i.Subject, err)
 	}

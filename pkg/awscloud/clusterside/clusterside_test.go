@@ -45,6 +45,7 @@ type world struct {
 	changes  []string
 	tokens   []string
 	defined  int
+	deaf     bool // CloudWatch is away
 }
 
 func (w *world) DescribeServices(_ context.Context, in *ecs.DescribeServicesInput, _ ...func(*ecs.Options)) (*ecs.DescribeServicesOutput, error) {
@@ -119,6 +120,9 @@ func (w *world) DescribeTasks(_ context.Context, in *ecs.DescribeTasksInput, _ .
 
 func (w *world) DescribeTaskDefinition(_ context.Context, in *ecs.DescribeTaskDefinitionInput, _ ...func(*ecs.Options)) (*ecs.DescribeTaskDefinitionOutput, error) {
 	w.defined++
+	if strings.HasPrefix(*in.TaskDefinition, "gone") {
+		return nil, &types.ClientException{Message: aws.String("Unable to describe task definition.")}
+	}
 	return &ecs.DescribeTaskDefinitionOutput{TaskDefinition: &types.TaskDefinition{
 		TaskDefinitionArn: in.TaskDefinition, Family: aws.String("f"), Revision: 3,
 		ContainerDefinitions: []types.ContainerDefinition{
@@ -134,11 +138,17 @@ func (w *world) DescribeAutoScalingGroups(_ context.Context, in *autoscaling.Des
 	})}, nil
 }
 
-func (w *world) DescribePolicies(context.Context, *autoscaling.DescribePoliciesInput, ...func(*autoscaling.Options)) (*autoscaling.DescribePoliciesOutput, error) {
-	return &autoscaling.DescribePoliciesOutput{ScalingPolicies: w.policies}, nil
+func (w *world) DescribePolicies(_ context.Context, in *autoscaling.DescribePoliciesInput, _ ...func(*autoscaling.Options)) (*autoscaling.DescribePoliciesOutput, error) {
+	if in.NextToken == nil && len(w.policies) > 1 { // one a page
+		return &autoscaling.DescribePoliciesOutput{ScalingPolicies: w.policies[:1], NextToken: aws.String("more")}, nil
+	}
+	return &autoscaling.DescribePoliciesOutput{ScalingPolicies: w.policies[min(1, len(w.policies)):]}, nil
 }
 
 func (w *world) GetMetricData(_ context.Context, in *cloudwatch.GetMetricDataInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.GetMetricDataOutput, error) {
+	if w.deaf {
+		return nil, errors.New("CloudWatch is away")
+	}
 	out := &cloudwatch.GetMetricDataOutput{}
 	for _, q := range in.MetricDataQueries {
 		r := w.points[*q.MetricStat.Metric.MetricName]
@@ -294,6 +304,16 @@ func TestALookThatIsNotWholeFails(t *testing.T) {
 	}
 }
 
+func TestWhatOneServiceLacksDoesNotStopTheOthers(t *testing.T) {
+	w, c := newWorld()
+	w.services[0].Deployments = []types.Deployment{{TaskDefinition: aws.String("gone:1")}}
+	w.deaf = true
+	s, err := c.Observe(t.Context(), scope())
+	if err != nil || len(s.Hosts) != 5 || len(s.Revisions) != 1 || len(s.Metrics) != 0 {
+		t.Errorf("%d hosts, %d task definitions, %d metrics, %v", len(s.Hosts), len(s.Revisions), len(s.Metrics), err)
+	}
+}
+
 func TestAGroupThatAnotherPolicySteersSaysSo(t *testing.T) {
 	w, c := newWorld()
 	w.policies = []asgtypes.ScalingPolicy{{PolicyName: aws.String("off"), Enabled: aws.Bool(false)}, {PolicyName: aws.String("managed"), Enabled: aws.Bool(true)}}
@@ -306,6 +326,9 @@ func TestAGroupThatAnotherPolicySteersSaysSo(t *testing.T) {
 func intent(verb cluster.Verb, subject cluster.Subject, from, to int) cluster.Intent {
 	return cluster.Intent{ID: "k#7#0", Change: cluster.Change{Verb: verb, Subject: subject, From: from, To: to, Zone: "a", Group: "g", Host: "h0"}}
 }
+
+// always lets every call begin.
+func always() error { return nil }
 
 func status(w *world, s string, running int32) {
 	w.hosts[0].Status, w.hosts[0].RunningTasksCount = aws.String(s), running
@@ -332,8 +355,12 @@ func TestWhatAChangeDoesAndWhenItDoesNot(t *testing.T) {
 		{"hosts are launched in one zone", nil, intent(cluster.LaunchHosts, "group/g", 5, 7), cluster.OutcomeApplied, "launch 2 in [a]", ""},
 		{"hosts that somebody launched meanwhile are not doubled", nil, intent(cluster.LaunchHosts, "group/g", 4, 7), cluster.OutcomeSkipped, "", "not 4 any more"},
 		{"a launch refused for want of capacity says so", func(w *world) { w.launch = ice }, intent(cluster.LaunchHosts, "group/g", 5, 7), cluster.OutcomeRefused, "launch 2 in [a]", "InsufficientInstanceCapacity: a"},
+		{"a launch of which a part came says what came and why not more", func(w *world) {
+			w.launch.Errors, w.launch.Instances[0].InstanceIds = ice.Errors, []string{"i-8"}
+		}, intent(cluster.LaunchHosts, "group/g", 5, 7), cluster.OutcomeApplied, "launch 2 in [a]", "partial: api error InsufficientInstanceCapacity: a"},
+		{"a group of a kind that LaunchInstances does not take gets its capacity set", func(w *world) { w.err = &smithy.GenericAPIError{Code: "ValidationError"} }, intent(cluster.LaunchHosts, "group/g", 5, 7), cluster.OutcomeApplied, "capacity 7", ""},
 		{"where LaunchInstances is not to be had, capacity is set", func(w *world) { w.err = &smithy.GenericAPIError{Code: "InvalidAction"} }, intent(cluster.LaunchHosts, "group/g", 5, 7), cluster.OutcomeApplied, "capacity 7", ""},
-		{"capacity is never lowered", nil, intent(cluster.SetDesiredCapacity, "group/g", 5, 4), cluster.OutcomeSkipped, "", "only raised"},
+		{"capacity is never lowered", nil, intent(cluster.LaunchHosts, "group/g", 5, 4), cluster.OutcomeSkipped, "", "only raised"},
 		{"an empty host is drained", nil, intent(cluster.DrainHost, "host/i-0", 0, 0), cluster.OutcomeApplied, "[h0]=DRAINING", ""},
 		{"a host that got a task meanwhile is not", func(w *world) { status(w, "ACTIVE", 1) }, intent(cluster.DrainHost, "host/i-0", 0, 0), cluster.OutcomeSkipped, "", "with 1 tasks"},
 		{"a failure that comes with HTTP 200 is a refusal", func(w *world) { w.failures["state"] = types.Failure{Reason: aws.String("INACTIVE")} }, intent(cluster.DrainHost, "host/i-0", 0, 0), cluster.OutcomeRefused, "", "INACTIVE"},
@@ -355,11 +382,28 @@ func TestWhatAChangeDoesAndWhenItDoesNot(t *testing.T) {
 			if tt.world != nil {
 				tt.world(w)
 			}
-			got := c.Apply(t.Context(), "prod", tt.intent)
+			got := c.Apply(t.Context(), "prod", tt.intent, always)
 			if got.Outcome != tt.want || strings.Join(w.changes, " ") != tt.did || !strings.Contains(got.Detail, tt.detail) {
 				t.Errorf("ended %q (%s), did %q", got.Outcome, got.Detail, w.changes)
 			}
 		})
+	}
+}
+
+func TestNoCallBeginsThatMayNot(t *testing.T) {
+	for _, i := range []cluster.Intent{
+		intent(cluster.SetDesiredCount, "service/web", 3, 5), intent(cluster.LaunchHosts, "group/g", 5, 7), intent(cluster.DrainHost, "host/i-0", 0, 0),
+		intent(cluster.ActivateHost, "host/i-0", 0, 0), intent(cluster.TerminateHost, "host/i-0", 0, 0),
+	} {
+		w, c := newWorld()
+		w.hosts[0].RemainingResources = w.hosts[0].RegisteredResources
+		if i.Verb == cluster.TerminateHost {
+			status(w, "DRAINING", 0)
+		}
+		got := c.Apply(t.Context(), "prod", i, func() error { return errors.New("too late") })
+		if got.Outcome != cluster.OutcomeSkipped || !strings.Contains(got.Detail, "too late") || len(w.changes) != 0 {
+			t.Errorf("%s ended %q (%s), did %q", i.Verb, got.Outcome, got.Detail, w.changes)
+		}
 	}
 }
 
@@ -368,7 +412,7 @@ func TestATokenIsTheIntentsOwn(t *testing.T) {
 	a, b := intent(cluster.LaunchHosts, "group/g", 5, 7), intent(cluster.LaunchHosts, "group/g", 5, 7)
 	b.ID = "k#8#0"
 	for _, i := range []cluster.Intent{a, a, b} {
-		if got := c.Apply(t.Context(), "prod", i); !slices.Equal(got.Instances, []string{"i-8", "i-9"}) {
+		if got := c.Apply(t.Context(), "prod", i, always); !slices.Equal(got.Instances, []string{"i-8", "i-9"}) {
 			t.Errorf("instances %v", got.Instances)
 		}
 	}

@@ -43,16 +43,21 @@ func (c *Cloud) groups(ctx context.Context, names []string) ([]cluster.HostGroup
 // steered is the name of a scaling policy that is switched on for the group:
 // managed scaling of a capacity provider puts one there too.
 func (c *Cloud) steered(ctx context.Context, name string) (string, error) {
-	out, err := c.autoscaling.DescribePolicies(ctx, &autoscaling.DescribePoliciesInput{AutoScalingGroupName: aws.String(name)})
-	if err != nil {
-		return "", fmt.Errorf("describe scaling policies of %s: %w", name, err)
-	}
-	for _, p := range out.ScalingPolicies {
-		if deref(p.Enabled, true) {
-			return aws.ToString(p.PolicyName), nil
+	var token *string
+	for {
+		out, err := c.autoscaling.DescribePolicies(ctx, &autoscaling.DescribePoliciesInput{AutoScalingGroupName: aws.String(name), NextToken: token})
+		if err != nil {
+			return "", fmt.Errorf("describe scaling policies of %s: %w", name, err)
+		}
+		for _, p := range out.ScalingPolicies {
+			if deref(p.Enabled, true) {
+				return aws.ToString(p.PolicyName), nil
+			}
+		}
+		if token = out.NextToken; token == nil {
+			return "", nil
 		}
 	}
-	return "", nil
 }
 
 func group(g types.AutoScalingGroup) cluster.HostGroup {

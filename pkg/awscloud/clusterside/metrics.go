@@ -24,13 +24,17 @@ const queries = 500
 const lookBack = 15 * time.Minute
 
 // metrics reads the series of a scope. A series that CloudWatch does not answer
-// for completely is absent: unknown is not zero.
+// for, or not completely, is absent: unknown is not zero. That CloudWatch is away
+// must not keep hosts from tasks that have no place.
 func (c *Cloud) metrics(ctx context.Context, wanted []cluster.Metric) (map[string]cluster.Series, error) {
 	chunks := slices.Collect(slices.Chunk(wanted, queries))
 	found := make([]map[string]cluster.Series, len(chunks))
-	err := c.run(ctx, len(chunks), func(ctx context.Context, i int) (err error) {
-		found[i], err = c.series(ctx, chunks[i])
-		return err
+	err := c.run(ctx, len(chunks), func(ctx context.Context, i int) error {
+		series, err := c.series(ctx, chunks[i])
+		if err == nil {
+			found[i] = series
+		}
+		return nil
 	})
 	all := map[string]cluster.Series{}
 	for _, part := range found {

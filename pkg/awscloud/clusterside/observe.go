@@ -3,6 +3,7 @@ package clusterside
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -21,7 +22,8 @@ const (
 )
 
 // Observe reads all that the scope names, side by side. It fails rather than
-// leave something out: only a metric may be absent.
+// leave something out: only a metric that CloudWatch does not answer for may be
+// absent, and a task definition that is gone.
 func (c *Cloud) Observe(ctx context.Context, scope cluster.Scope) (cluster.State, error) {
 	s := cluster.State{Name: scope.Cluster}
 	looks := []func(context.Context) error{
@@ -165,7 +167,8 @@ func complete(what string, asked, got int, failures []types.Failure) error {
 }
 
 // define reads the task definitions that the services and their deployments
-// name, those not read before.
+// name, those not read before. One that ECS does not have (any more) is absent:
+// that service's trouble must not stop the others.
 func (c *Cloud) define(ctx context.Context, services []cluster.Service) (map[string]cluster.Revision, error) {
 	var need []string
 	for _, s := range services {
@@ -188,6 +191,10 @@ func (c *Cloud) define(ctx context.Context, services []cluster.Service) (map[str
 	read := make([]cluster.Revision, len(need))
 	err := c.run(ctx, len(need), func(ctx context.Context, i int) error {
 		out, err := c.ecs.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{TaskDefinition: aws.String(need[i])})
+		var gone *types.ClientException
+		if errors.As(err, &gone) {
+			return nil
+		}
 		if err != nil {
 			return fmt.Errorf("describe task definition %s: %w", need[i], err)
 		}
@@ -200,7 +207,9 @@ func (c *Cloud) define(ctx context.Context, services []cluster.Service) (map[str
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, r := range read {
-		c.revisions[r.ARN], known[r.ARN] = r, r
+		if r.ARN != "" {
+			c.revisions[r.ARN], known[r.ARN] = r, r
+		}
 	}
 	return known, nil
 }

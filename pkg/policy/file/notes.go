@@ -55,7 +55,7 @@ func notes() map[string]note {
 		"Target.namespace":  {says: "CloudWatch namespace; not with cpu or memory."},
 		"Target.dimensions": {says: "Dimensions of the metric; not with cpu or memory."},
 		"Target.statistic":  {says: "Average, Sum, Maximum, Minimum or a percentile such as p99. Default: Average, with perTask Sum."},
-		"Target.period":     {says: "10s, 20s, 30s or whole minutes up to 1h.", standard: "1m"},
+		"Target.period":     {says: "10s, 20s, 30s or whole minutes up to 5m.", standard: "1m"},
 		"Target.target":     {says: "Value to hold a signal at that is an average over the tasks, such as cpu. This or perTask.", above: "0"},
 		"Target.perTask":    {says: "Value for each task of a signal that is a total, such as a backlog. This or target.", above: "0"},
 
