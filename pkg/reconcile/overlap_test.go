@@ -161,20 +161,21 @@ func (v *overlap) round(ctx context.Context, id string, d delivery) error {
 		if err != nil {
 			return Opened{}, err
 		}
-		e.Session, e.gen = s, int64(s.Gen)
+		e.Session = s
 		return Opened{Session: e, Gen: s.Gen, Left: s.Left, Now: s.Now, Recall: e.recall}, nil
 	}}
 	return rounds.Round(ctx, townPolicy(), id)
 }
 
 // edge is one invocation's way to the table and the cloud, with its troubles.
-// The number of a round stands for its fence: both only ever rise under the lease.
+// Its fence is read off the table's answer: a round's number is raised without
+// the lease's check, and may overtake another's while both are under way.
 type edge struct {
 	*overlap
 	*store.Session
 	delivery
 	calls int
-	gen   int64
+	fence int64
 }
 
 var errTrouble = errors.New("trouble")
@@ -217,6 +218,9 @@ type throughEdge struct {
 
 func (d throughEdge) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, _ ...func(*dynamodb.Options)) (out *dynamodb.UpdateItemOutput, err error) {
 	err = d.e.pass(ctx, func() error { out, err = d.DynamoDB.UpdateItem(ctx, in); return err })
+	if err == nil && out.Attributes["fence"] != nil {
+		d.e.fence, _ = strconv.ParseInt(out.Attributes["fence"].(*types.AttributeValueMemberN).Value, 10, 64)
+	}
 	if err == nil && d.e.wrong.timeless {
 		out.ResultMetadata = middleware.Metadata{}
 	}
@@ -262,16 +266,16 @@ func (e *edge) Apply(ctx context.Context, _ string, i cluster.Intent, may func()
 // effect judges a change at the instant it is made.
 func (e *edge) effect(i cluster.Intent) {
 	e.last = e.cloud.Now()
-	if noted, ok := e.noted[i.ID]; !ok || noted != e.gen {
+	if noted, ok := e.noted[i.ID]; !ok || noted != e.fence {
 		e.breaks("S4: %s was not noted by its own round: %+v", i.ID, i.Change)
 	}
 	if _, again := e.applied[i.ID]; again {
 		e.breaks("%s was made twice", i.ID)
 	}
 	e.applied[i.ID] = e.last
-	if e.fences > e.gen {
-		if e.late[e.gen]++; e.late[e.gen] > 1 {
-			e.breaks("S5: the round of %s made %d changes after a newer one had noted", i.ID, e.late[e.gen])
+	if e.fences > e.fence {
+		if e.late[e.fence]++; e.late[e.fence] > 1 {
+			e.breaks("S5: the round of %s made %d changes after a newer one had noted", i.ID, e.late[e.fence])
 		}
 		if !e.seenByNext(i.ID) {
 			e.breaks("S5: %s was made after a newer round had noted, which did not find it open", i.ID)
@@ -289,8 +293,8 @@ func (e *edge) effect(i cluster.Intent) {
 
 // seenByNext says whether the next round that got as far found the intent open.
 func (e *edge) seenByNext(id string) bool {
-	for gen := e.gen + 1; gen <= e.fences; gen++ {
-		if found, ok := e.recalled[gen]; ok {
+	for next := e.fence + 1; next <= e.fences; next++ {
+		if found, ok := e.recalled[next]; ok {
 			return slices.Contains(found, id)
 		}
 	}
@@ -308,7 +312,7 @@ func (e *edge) recall(ctx context.Context) (cluster.Memory, []cluster.Intent, er
 		for _, i := range found {
 			ids = append(ids, i.ID)
 		}
-		e.recalled[e.gen] = ids
+		e.recalled[e.fence] = ids
 	}
 	return e.Memory, found, err
 }
@@ -321,7 +325,7 @@ func (e *edge) Note(ctx context.Context, p plan.Plan, begun, ended []cluster.Int
 	}
 	err := e.Session.Note(ctx, p, begun, ended)
 	if err == nil {
-		e.fences = max(e.fences, e.gen)
+		e.fences = max(e.fences, e.fence)
 	}
 	open := map[string]bool{}
 	for _, item := range e.cloud.DynamoDB().Items("plimsoll") {
@@ -331,7 +335,7 @@ func (e *edge) Note(ctx context.Context, p plan.Plan, begun, ended []cluster.Int
 	}
 	for _, i := range begun {
 		if open["now#open#"+i.ID] {
-			e.noted[i.ID] = e.gen
+			e.noted[i.ID] = e.fence
 		}
 	}
 	return err

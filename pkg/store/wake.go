@@ -69,10 +69,16 @@ func (w Waker) Wake(ctx context.Context, of string, h Heard, body func(gen int) 
 	case h.Received.Before(woken.Add(Pace)):
 		return w.later(ctx, of, h, i)
 	}
-	gen := int(numberOf(i, "gen"))
+	if err := w.send(ctx, of, queue, int(numberOf(i, "gen")), body); err != nil {
+		return wrap("wake", of, err)
+	}
+	return w.woke(ctx, of, h.Received)
+}
+
+func (w Waker) send(ctx context.Context, of, queue string, gen int, body func(gen int) ([]byte, error)) error {
 	message, err := body(gen)
 	if err != nil {
-		return wrap("wake", of, err)
+		return err
 	}
 	_, err = w.Queue.SendMessage(ctx, &sqs.SendMessageInput{
 		QueueUrl:               aws.String(queue),
@@ -80,10 +86,7 @@ func (w Waker) Wake(ctx context.Context, of string, h Heard, body func(gen int) 
 		MessageGroupId:         bounded(of),
 		MessageDeduplicationId: bounded(of + "#" + strconv.Itoa(gen)),
 	})
-	if err != nil {
-		return wrap("wake", of, err)
-	}
-	return w.woke(ctx, of, h.Received)
+	return err
 }
 
 // woke notes that a look begins, or began, after the time of a stamp. Where two
