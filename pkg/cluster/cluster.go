@@ -203,9 +203,10 @@ const (
 func (t Task) Stopping() bool { return t.Wanted == TaskStopped }
 
 // SettledAfter is how long a task without a container health check must have
-// been RUNNING to count as healthy, as ECS counts it in a deployment (API
-// reference, DeploymentConfiguration).
-const SettledAfter = 40 * time.Second
+// been RUNNING to count as healthy: the 40 s that ECS waits in a deployment (API
+// reference, DeploymentConfiguration), and what a round's time may be ahead of
+// ECS's.
+const SettledAfter = 45 * time.Second
 
 // Healthy says whether the task counts as healthy at a time: it runs, was not
 // told to stop, and its container health check passed or, where the revision has

@@ -80,6 +80,11 @@ func (v *validation) faultAt(path string, f Fault) {
 	v.check(f.Until.Duration == 0 || f.Until.Duration > f.From.Duration, path+".until", f.Until, "a time since the start, after from")
 }
 
+// stale says whether reads may be old at any time of the run.
+func (s Scenario) stale(always map[string]float64) bool {
+	return always["stale-reads"] > 0 || slices.ContainsFunc(s.Faults, func(f Fault) bool { return f.Name == "stale-reads" && f.rate() > 0 })
+}
+
 // fail switches the faults of the run on, and those of the scenario at their
 // times.
 func (w *world) fail(always map[string]float64) error {

@@ -12,14 +12,10 @@ import (
 )
 
 // beset is the busy world with all faults at their usual rates for an hour, and
-// twenty minutes to recover. Clock skew is left out for now: a round whose clock
-// is fast takes tasks for settled, and so for healthy, too early (S1).
+// twenty minutes to recover.
 func beset() Scenario {
 	s := busy(80 * time.Minute)
 	for _, k := range simcloud.FaultKinds() {
-		if k.Name == "clock-skew" {
-			continue
-		}
 		s.Faults = append(s.Faults, Fault{Name: k.Name, Until: policy.Duration{Duration: time.Hour}})
 	}
 	return s

@@ -30,6 +30,7 @@ type monitors struct {
 
 	under  map[int]*invocation // under way, by number
 	states []state             // of the truth while any is, oldest first
+	reach  time.Duration       // how much older than its invocation a read may be
 	turns  turns
 
 	violations []Violation    // the first ones
@@ -58,14 +59,14 @@ type invocation struct {
 func (m *monitors) attach(w *world) {
 	m.world = w
 	w.cloud.World().OnChange(func() {
-		if len(m.under) > 0 {
+		if len(m.under) > 0 || m.reach > 0 {
 			m.remember(m.now())
 		}
 	})
 	w.cloud.Lambda().OnInvocation(func(done simcloud.Invocation) {
 		maps.DeleteFunc(m.under, func(_ int, i *invocation) bool { return i.function == done.Function && i.began.Equal(done.Began) })
 		if len(m.under) == 0 {
-			m.states = nil
+			m.forget()
 		}
 	})
 	w.cloud.Every(w.Start, floorStep, func() bool {

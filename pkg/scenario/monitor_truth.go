@@ -66,6 +66,20 @@ func (m *monitors) remember(s state) {
 	m.states = append(m.states, s)
 }
 
+// staleFor is how old the reads of the fault stale-reads may be.
+const staleFor = time.Minute
+
+// forget drops the history that no later call can be judged by.
+func (m *monitors) forget() {
+	if m.reach == 0 {
+		m.states = nil
+		return
+	}
+	from := m.world.cloud.Now().Add(-2 * m.reach)
+	old := slices.IndexFunc(m.states, func(s state) bool { return s.at.After(from) })
+	m.states = slices.Delete(m.states, 0, max(0, old-1)) // the one before was true then still
+}
+
 // now reads the truth.
 func (m *monitors) now() state {
 	w := m.world.cloud.World()
@@ -159,8 +173,8 @@ func (m *monitors) judge(i *invocation, c simcloud.Call, promise string, change 
 // since are the states that an invocation's reads could have shown, oldest
 // first.
 func (m *monitors) since(i *invocation) []state {
-	first := len(m.states)
-	for first > 0 && m.states[first-1].at.After(i.seen) {
+	first, from := len(m.states), i.seen.Add(-m.reach)
+	for first > 0 && m.states[first-1].at.After(from) {
 		first--
 	}
 	return slices.Clone(m.states[max(0, first-1):]) // the one before was true still when it began
@@ -186,6 +200,9 @@ func (m *monitors) worldMoved(i *invocation, states []state, last int, at time.T
 	from := states[last].at
 	if last == len(states)-1 { // ECS still shows it justified: something died unnoticed
 		return m.harmed(at.Add(-hiddenFor), at)
+	}
+	if from.Before(i.seen) { // by a stale read: what other rounds did since must have been known
+		return m.harmed(from, at)
 	}
 	return i.acted.Before(from) || m.harmed(from, at)
 }

@@ -41,6 +41,9 @@ func Run(ctx context.Context, s Scenario, o Options) (Result, error) {
 	if err := w.fail(o.Faults); err != nil {
 		return Result{}, fmt.Errorf("run %s: %w", s.Name, err)
 	}
+	if s.stale(o.Faults) {
+		monitors.reach = staleFor
+	}
 	monitors.attach(w)
 	w.happen()
 	r := Result{Scenario: s.Name, Seed: o.Seed, Hours: s.Length.Hours(), Violations: []Violation{}}
