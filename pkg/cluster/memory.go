@@ -38,8 +38,10 @@ type GroupMemory struct {
 	Offers     Resources            `json:"offers,omitzero"`      // what a host of the group registered last; zero: none seen yet
 	Ports      []Port               `json:"ports,omitempty"`      // static ports that such a host's agent takes for itself
 	Attributes map[string]string    `json:"attributes,omitempty"` // that such a host has: what may be placed on the next one
-	Refused    map[string]time.Time `json:"refused,omitempty"`    // by zone: launches were refused for want of capacity; not asked again before
+	Refused    map[string]time.Time `json:"refused,omitempty"`    // by zone: launches were refused; not asked again before
 	Tries      map[string]int       `json:"tries,omitempty"`      // by zone: refusals in a row, for the back-off
+	Faults     map[string]bool      `json:"faults,omitempty"`     // by zone: the last refusal was not for want of capacity
+	Answers    map[string]time.Time `json:"answers,omitempty"`    // by zone: when the launch was asked for whose refusal was taken in last
 }
 
 // HostMemory is remembered of a host.

@@ -286,8 +286,8 @@ func (r *round) holdGroup(i int, g *growth, l *departures) Reason {
 	due := len(l.due)
 	drained, held := r.drain(f, l)
 	r.look(l.soonest)
-	for _, until := range f.memory.Refused {
-		if g.stopped[i] == NoCapacity {
+	if g.stopped[i] == NoCapacity || g.stopped[i] == LaunchRefused {
+		for _, until := range f.memory.Refused {
 			r.look(until)
 		}
 	}

@@ -11,6 +11,12 @@ import (
 )
 
 func TestRefusedZonesAreAskedLessAndLess(t *testing.T) {
+	for _, detail := range []string{capacityDetail, faultDetail} {
+		t.Run(detail, func(t *testing.T) { askedLessAndLess(t, detail) })
+	}
+}
+
+func askedLessAndLess(t *testing.T, detail string) {
 	y := newYard(t)
 	y.s.Groups = y.s.Groups[:1]
 	y.p.Hosts = y.p.Hosts[:1]
@@ -22,7 +28,7 @@ func TestRefusedZonesAreAskedLessAndLess(t *testing.T) {
 		if got := did(Cluster(y.s, y.p)); len(got) != 1 {
 			t.Fatalf("after %v: did %q, want one launch", waits, got)
 		}
-		y.refusedLaunch("one", "a", capacityDetail)
+		y.refusedLaunch("one", "a", detail)
 		p := Cluster(y.s, y.p)
 		y.s.Intents, y.s.Memory = nil, p.Memory
 		asked = y.s.Now
@@ -43,8 +49,25 @@ func TestRefusedZonesAreAskedLessAndLess(t *testing.T) {
 		Outcome: cluster.OutcomeApplied,
 		Change:  cluster.Change{Verb: cluster.LaunchHosts, Subject: "group/one", Zone: "a", To: 1},
 	})
-	if m := Cluster(y.s, y.p).Memory.Groups["one"]; len(m.Tries)+len(m.Refused) != 0 {
-		t.Errorf("after a launch that succeeded: %v %v, want none", m.Tries, m.Refused)
+	if m := Cluster(y.s, y.p).Memory.Groups["one"]; len(m.Tries)+len(m.Refused)+len(m.Faults) != 0 {
+		t.Errorf("after a launch that succeeded: %v %v %v, want none", m.Tries, m.Refused, m.Faults)
+	}
+}
+
+// TestAPartialLaunchIsTakenInOnce: its intent stays open for longer than the
+// first back-off.
+func TestAPartialLaunchIsTakenInOnce(t *testing.T) {
+	y := newYard(t)
+	y.intent(cluster.Intent{
+		Outcome: cluster.OutcomeApplied, Instances: []string{"i-9"}, Detail: "partial: InsufficientInstanceCapacity: no more",
+		Change: cluster.Change{Verb: cluster.LaunchHosts, Subject: "group/one", Zone: "a", From: 0, To: 2},
+	})
+	for range 8 {
+		y.s.Memory = Cluster(y.s, y.p).Memory
+		y.s.Now = y.s.Now.Add(20 * time.Second)
+	}
+	if m := y.s.Memory.Groups["one"]; m.Tries["a"] != 1 {
+		t.Errorf("%d tries, want 1", m.Tries["a"])
 	}
 }
 

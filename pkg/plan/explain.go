@@ -43,6 +43,7 @@ func hostReasons() []Explanation {
 		{BelowMinHosts, "The group has fewer hosts than the policy's `min`.", ""},
 		{HostsAtMaximum, "More hosts are needed than the policy's `max`, or the group's own maximum, allows.", "Raise the maximum, or add a group."},
 		{NoCapacity, "EC2 had no capacity for a launch. The zone is asked again after 1 to 15 minutes, doubling; other zones and groups are asked meanwhile.", "More zones, more instance types or another group make this rarer."},
+		{LaunchRefused, "Auto Scaling or EC2 refused a launch for another cause than capacity or throttling. The zone is asked again after 1 to 15 minutes, doubling; other zones and groups are asked meanwhile.", "The intent's detail has the refusal: mend the launch template, the role or the group that it names."},
 		{HostsOnTheirWay, "Launched hosts have not registered yet. One that has not after 15 minutes is counted as `late` and no longer waited for.", "If hosts are late, see their boot log: the agent must run and name this cluster."},
 		{FitsNoHost, "A task is larger than, or not allowed on, an empty host of every group. What the host lacked is among the numbers.", "Make the task smaller, the hosts larger, or correct its placement constraints."},
 		{HostSizeUnknown, "No host of the group was ever seen and the policy does not say what one offers: one is launched to learn it.", "Write `offers` into the policy to grow from zero in one step."},

@@ -15,8 +15,8 @@ import (
 // longer counted on.
 const awaited = 15 * time.Minute
 
-// Launches refused for want of capacity are not asked for again before a time
-// that doubles with each refusal in a row.
+// Launches that were refused are not asked for again before a time that doubles
+// with each refusal in a row.
 const (
 	firstBackOff = time.Minute
 	mostBackOff  = 15 * time.Minute
@@ -32,6 +32,17 @@ func capacityErrors() []string {
 		"InstanceLimitExceeded", "VcpuLimitExceeded", "MaxSpotInstanceCountExceeded", "SpotMaxPriceTooLow", "UnfulfillableCapacity",
 	}
 }
+
+// throttlingErrors are the names of refusals that say only that the call came
+// at a bad moment: the next round makes it again.
+// https://docs.aws.amazon.com/autoscaling/ec2/APIReference/CommonErrors.html
+func throttlingErrors() []string {
+	return []string{"Throttling", "RequestLimitExceeded", "ScalingActivityInProgress", "ResourceContention"}
+}
+
+// partial begins the detail of a launch that brought fewer hosts than it asked
+// for; the error that kept the others back follows.
+const partial = "partial:"
 
 // fleet is a host group in one round.
 type fleet struct {
@@ -108,6 +119,7 @@ func fleetOf(s cluster.State, rules policy.HostGroup) *fleet {
 
 func cloneGroup(m cluster.GroupMemory) cluster.GroupMemory {
 	m.Refused, m.Tries = maps.Clone(m.Refused), maps.Clone(m.Tries)
+	m.Faults, m.Answers = maps.Clone(m.Faults), maps.Clone(m.Answers)
 	return m
 }
 
@@ -130,40 +142,72 @@ func (f *fleet) learn(intents []cluster.Intent) {
 			f.forget(zone)
 		}
 	}
+	maps.DeleteFunc(f.memory.Answers, func(_ string, at time.Time) bool { return f.now.Sub(at) > 2*mostBackOff })
 }
 
-// answered keeps the back-off of a zone by how a launch there ended. A refusal
-// that was taken in already changes nothing.
+// answered keeps the back-off of a zone by how a launch there ended. Any
+// refusal closes it but for one that only says: not now. One that was taken in
+// already changes nothing, however long its intent stays open.
 func (f *fleet) answered(i cluster.Intent) {
+	done := i.Outcome == cluster.OutcomeApplied || i.Outcome == cluster.OutcomeShown
+	lacking := done && strings.HasPrefix(i.Detail, partial)
 	switch {
-	case i.Outcome == cluster.OutcomeApplied || i.Outcome == cluster.OutcomeShown:
+	case done && !lacking:
 		if i.At.After(f.memory.Refused[i.Zone]) {
 			f.forget(i.Zone)
 		}
-	case i.Outcome != cluster.OutcomeRefused || f.refused(i.Zone):
-	case slices.ContainsFunc(capacityErrors(), func(e string) bool { return strings.Contains(i.Detail, e) }):
-		f.refuse(i.Zone)
+	case i.Outcome != cluster.OutcomeRefused && !lacking, names(i.Detail, throttlingErrors()):
+	case !f.refused(i.Zone) && i.At.After(f.memory.Answers[i.Zone]):
+		f.refuse(i.Zone, i.At, !names(i.Detail, capacityErrors()))
 	}
 }
 
-func (f *fleet) refuse(zone string) {
-	if f.memory.Refused == nil {
-		f.memory.Refused = map[string]time.Time{}
+// names says whether a detail names one of the errors.
+func names(detail string, errors []string) bool {
+	return slices.ContainsFunc(errors, func(e string) bool { return strings.Contains(detail, e) })
+}
+
+// refuse closes a zone for a launch that was asked for at a time.
+func (f *fleet) refuse(zone string, asked time.Time, fault bool) {
+	m := &f.memory
+	if m.Refused == nil {
+		m.Refused = map[string]time.Time{}
 	}
-	if f.memory.Tries == nil {
-		f.memory.Tries = map[string]int{}
+	if m.Tries == nil {
+		m.Tries = map[string]int{}
+	}
+	if m.Faults == nil {
+		m.Faults = map[string]bool{}
+	}
+	if m.Answers == nil {
+		m.Answers = map[string]time.Time{}
 	}
 	wait := firstBackOff
-	for range f.memory.Tries[zone] {
+	for range m.Tries[zone] {
 		wait = min(2*wait, mostBackOff)
 	}
-	f.memory.Tries[zone] = min(f.memory.Tries[zone]+1, 10)
-	f.memory.Refused[zone] = f.now.Add(wait)
+	m.Tries[zone] = min(m.Tries[zone]+1, 10)
+	m.Refused[zone] = f.now.Add(wait)
+	m.Answers[zone] = asked
+	if delete(m.Faults, zone); fault {
+		m.Faults[zone] = true
+	}
 }
 
 func (f *fleet) forget(zone string) {
 	delete(f.memory.Refused, zone)
 	delete(f.memory.Tries, zone)
+	delete(f.memory.Faults, zone)
+}
+
+// closed says why no zone may be asked: what a person can mend comes first.
+func (f *fleet) closed() Reason {
+	for zone := range f.memory.Faults {
+		if f.refused(zone) {
+			return LaunchRefused
+		}
+	}
+	return NoCapacity
 }
 
 // makeOffer says what a new host will be like: as the newest one was, or as

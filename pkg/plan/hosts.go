@@ -188,7 +188,7 @@ func (g *growth) chooseZone(i int, w want) (string, Reason) {
 			return zone, ""
 		}
 	}
-	return "", NoCapacity
+	return "", f.closed()
 }
 
 // fit says whether a host of the group in any of its zones would hold the
@@ -227,7 +227,7 @@ func (g *growth) unknown(i int) Reason {
 	case f.space() <= g.launched(i):
 		return HostsAtMaximum
 	case len(f.emptiest(nil)) == 0:
-		return NoCapacity
+		return f.closed()
 	}
 	return HostSizeUnknown
 }
@@ -247,7 +247,7 @@ func (g *growth) keepMinimum(i int) {
 	for f.open() && f.group.Desired+g.launched(i) < f.rules.Min && g.launched(i) < f.space() {
 		zones := slices.DeleteFunc(f.emptiest(g.launch[i]), func(z string) bool { return g.launch[i][z] >= mostALaunch })
 		if len(zones) == 0 {
-			g.stopped[i] = NoCapacity
+			g.stopped[i] = f.closed()
 			return
 		}
 		g.add(i, zones[0])

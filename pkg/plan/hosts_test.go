@@ -107,6 +107,8 @@ func did(p Plan) []string {
 
 const capacityDetail = "LaunchInstances: InsufficientInstanceCapacity: We currently do not have sufficient capacity"
 
+const faultDetail = "launch instances in one a: operation error Auto Scaling: LaunchInstances, api error ValidationError: the image id does not exist"
+
 func TestHosts(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -189,10 +191,37 @@ func TestHosts(t *testing.T) {
 			y.owe(1)
 		}, "group/one", NoCapacity, []string{"launch two a 01"}},
 		{
-			"a refusal for another cause closes no zone", func(y *yard) { y.refusedLaunch("one", "a", "Throttling: Rate exceeded"); y.owe(1) },
+			"a throttled launch closes no zone", func(y *yard) { y.refusedLaunch("one", "a", "Throttling: Rate exceeded"); y.owe(1) },
 			"group/one", TasksUnplaced,
 			[]string{"launch one a 01"},
 		},
+		{
+			"nor does one that another activity was in the way of", func(y *yard) { y.refusedLaunch("one", "a", "ScalingActivityInProgress: wait"); y.owe(1) },
+			"group/one", TasksUnplaced,
+			[]string{"launch one a 01"},
+		},
+		{
+			"refused for a fault of the group's own: the other zone", func(y *yard) { y.refusedLaunch("one", "a", faultDetail); y.owe(1) },
+			"group/one", TasksUnplaced,
+			[]string{"launch one b 01"},
+		},
+		{"and then the next group", func(y *yard) {
+			y.refusedLaunch("one", "a", faultDetail)
+			y.refusedLaunch("one", "b", faultDetail)
+			y.owe(1)
+		}, "group/one", LaunchRefused, []string{"launch two a 01"}},
+		{"one zone for want of capacity, one for a fault: the fault is told", func(y *yard) {
+			y.refusedLaunch("one", "a", capacityDetail)
+			y.refusedLaunch("one", "b", faultDetail)
+			y.owe(1)
+		}, "group/one", LaunchRefused, []string{"launch two a 01"}},
+		{"a launch that brought only some of its hosts closes its zone", func(y *yard) {
+			y.intent(cluster.Intent{
+				Outcome: cluster.OutcomeApplied, Instances: []string{"i-9"}, Detail: "partial: InsufficientInstanceCapacity: no more",
+				Change: cluster.Change{Verb: cluster.LaunchHosts, Subject: "group/one", Zone: "a", From: 0, To: 2},
+			})
+			y.owe(1)
+		}, "group/one", TasksUnplaced, []string{"launch one b 01"}},
 		{"a task that only the second group can hold", func(y *yard) {
 			y.p.Hosts[0].Offers.CPU = 512
 			y.owe(1)

@@ -33,6 +33,7 @@ const (
 	BelowMinHosts     Reason = "belowMinHosts"     // the group is below the policy's minimum
 	HostsAtMaximum    Reason = "hostsAtMaximum"    // more hosts are needed than the policy allows
 	NoCapacity        Reason = "noCapacity"        // EC2 refused a launch for want of capacity; another zone or group, or later
+	LaunchRefused     Reason = "launchRefused"     // Auto Scaling refused a launch, and not for want of capacity; another zone or group, or later
 	HostsOnTheirWay   Reason = "hostsOnTheirWay"   // launched hosts that have not registered yet will hold what is unplaced
 	FitsNoHost        Reason = "fitsNoHost"        // a task is larger than, or not allowed on, any host of any group
 	HostSizeUnknown   Reason = "hostSizeUnknown"   // no host of the group was seen and the policy does not say what one offers: one is launched to learn it
