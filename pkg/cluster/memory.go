@@ -42,6 +42,7 @@ type GroupMemory struct {
 	Tries      map[string]int       `json:"tries,omitempty"`      // by zone: refusals in a row, for the back-off
 	Faults     map[string]bool      `json:"faults,omitempty"`     // by zone: the last refusal was not for want of capacity
 	Answers    map[string]time.Time `json:"answers,omitempty"`    // by zone: when the launch was asked for whose refusal was taken in last
+	Short      Sample               `json:"short,omitzero"`       // the desired capacity is above the instances that there are; Count of them, and since At none came
 }
 
 // HostMemory is remembered of a host.

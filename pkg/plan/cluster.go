@@ -253,6 +253,9 @@ func (r *round) settleGroup(i int, g *growth) {
 	if f.late > 0 {
 		d.Numbers = append(d.Numbers, Number{"late", float64(f.late)})
 	}
+	if since := f.memory.Short.At; !since.IsZero() {
+		d.Numbers = append(d.Numbers, Number{"shortSeconds", r.state.Now.Sub(since).Seconds()})
+	}
 	if g.launched(i) > 0 {
 		r.tellLaunch(i, g, d)
 		return
@@ -304,7 +307,7 @@ func (r *round) holdGroup(i int, g *growth, l *departures) Reason {
 	case l.empty > 0:
 		return EmptyTooShort
 	}
-	return HostsSuffice
+	return g.elsewhere()
 }
 
 // await remembers since when an instance has not registered.

@@ -85,6 +85,31 @@ func TestALaunchBeforeTheRefusalOpensNoZone(t *testing.T) {
 	}
 }
 
+// TestAGroupThatCannotLaunchIsNotWaitedFor: four hosts of a group were
+// interrupted and Auto Scaling cannot get them back. When it can, the group is
+// as any other.
+func TestAGroupThatCannotLaunchIsNotWaitedFor(t *testing.T) {
+	y := newYard(t)
+	y.busy("one", "a")
+	y.group("one").Desired = 2
+	y.owe(2)
+	began := y.s.Now
+	for y.launched == 0 {
+		y.round()
+		if y.s.Now = y.s.Now.Add(20 * time.Second); y.s.Now.Sub(began) > time.Hour {
+			t.Fatal("an hour later no other group was asked")
+		}
+	}
+	if waited := y.s.Now.Sub(began); waited > 6*time.Minute || len(y.group("two").Instances) != 1 {
+		t.Errorf("after %s: %+v, want a host of group two after 5 minutes", waited, y.s.Groups)
+	}
+	y.small("one", "b")
+	y.group("one").Desired = 2
+	if m := y.round().Memory.Groups["one"]; m.Short != (cluster.Sample{}) {
+		t.Errorf("the group has what it wants, and is remembered as short since %s", m.Short.At)
+	}
+}
+
 // TestTheWorstOrderIsProvidedFor: two small tasks on the large host leave no
 // place for the large one, and ECS may begin with them.
 func TestTheWorstOrderIsProvidedFor(t *testing.T) {

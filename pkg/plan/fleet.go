@@ -15,6 +15,10 @@ import (
 // longer counted on.
 const awaited = 15 * time.Minute
 
+// shortPatience is how long Auto Scaling may take to launch an instance towards
+// a desired capacity before what is missing is no longer counted on.
+const shortPatience = 5 * time.Minute
+
 // Launches that were refused are not asked for again before a time that doubles
 // with each refusal in a row.
 const (
@@ -53,6 +57,7 @@ type fleet struct {
 	hosts     []cluster.Host              // registered, not going
 	coming    []cluster.Host              // launched, not registered yet
 	late      int                         // launched too long ago to be counted on
+	starved   bool                        // Auto Scaling itself has not reached the desired capacity for too long
 	zones     map[string]int              // hosts by zone, those that come too
 	offer     cluster.Host                // what a new host is like; its zone is open
 	known     bool                        // the offer is
@@ -69,8 +74,11 @@ func (f *fleet) space() int { return min(f.rules.Max, f.group.Max) - f.group.Des
 // floor is the count that no removal goes below.
 func (f *fleet) floor() int { return max(f.rules.Min, f.group.Min) }
 
-// refused says whether the zone is not asked now.
-func (f *fleet) refused(zone string) bool { return f.memory.Refused[zone].After(f.now) }
+// refused says whether the zone is not asked now. While Auto Scaling cannot
+// launch what it wants already, no zone is: to want still more brings nothing.
+func (f *fleet) refused(zone string) bool {
+	return f.starved || f.memory.Refused[zone].After(f.now)
+}
 
 // in is a new host of the group in the zone.
 func (f *fleet) in(zone string) cluster.Host {
@@ -157,7 +165,7 @@ func (f *fleet) answered(i cluster.Intent) {
 			f.forget(i.Zone)
 		}
 	case i.Outcome != cluster.OutcomeRefused && !lacking, names(i.Detail, throttlingErrors()):
-	case !f.refused(i.Zone) && i.At.After(f.memory.Answers[i.Zone]):
+	case !f.memory.Refused[i.Zone].After(f.now) && i.At.After(f.memory.Answers[i.Zone]):
 		f.refuse(i.Zone, i.At, !names(i.Detail, capacityErrors()))
 	}
 }
@@ -203,7 +211,7 @@ func (f *fleet) forget(zone string) {
 // closed says why no zone may be asked: what a person can mend comes first.
 func (f *fleet) closed() Reason {
 	for zone := range f.memory.Faults {
-		if f.refused(zone) {
+		if f.memory.Refused[zone].After(f.now) && !f.starved {
 			return LaunchRefused
 		}
 	}
@@ -273,10 +281,29 @@ func (f *fleet) expect(registered map[string]bool, memory map[string]cluster.Hos
 		}
 		f.come(in.Zone)
 	}
+	f.fallShort(there)
 	for range f.group.Desired - there {
-		zones := f.emptiest(nil)
-		f.come(append(zones, "")[0])
+		if !f.starved {
+			f.come(append(f.emptiest(nil), "")[0])
+		}
 	}
+}
+
+// fallShort remembers since when instances are missing that Auto Scaling was
+// asked for. Each one that comes shows that it can launch, and begins the time
+// anew.
+func (f *fleet) fallShort(there int) {
+	short := f.memory.Short
+	switch {
+	case f.group.Desired <= there:
+		short = cluster.Sample{}
+	case short.At.IsZero() || there > short.Count:
+		short = cluster.Sample{At: f.now, Count: there}
+	default:
+		short.Count = there
+	}
+	f.memory.Short = short
+	f.starved = !short.At.IsZero() && f.now.Sub(short.At) >= shortPatience
 }
 
 func (f *fleet) come(zone string) {

@@ -180,6 +180,8 @@ func (g *growth) chooseZone(i int, w want) (string, Reason) {
 		}
 		g.why[w.Service] = g.missing(f, w)
 		return "", stop
+	case f.starved:
+		return "", NoCapacity
 	case g.launched(i) >= f.space():
 		return "", HostsAtMaximum
 	}
@@ -220,6 +222,8 @@ func (g *growth) missing(f *fleet, w want) cause {
 func (g *growth) unknown(i int) Reason {
 	f := g.fleets[i]
 	switch {
+	case f.starved:
+		return NoCapacity
 	case len(f.coming) > 0 || g.learning[i]:
 		return HostSizeUnknown
 	case f.late > 0:
@@ -252,6 +256,24 @@ func (g *growth) keepMinimum(i int) {
 		}
 		g.add(i, zones[0])
 	}
+}
+
+// elsewhere says what a group waits for that has no part in what finds no
+// place: its own hosts would do nothing for it, a host that plimsoll drained
+// comes back, or another group's hosts are on their way.
+func (g *growth) elsewhere() Reason {
+	for _, why := range g.blocked {
+		if why != HostSizeUnknown {
+			return FitsNoHost
+		}
+	}
+	switch {
+	case g.unplaced == 0:
+		return HostsSuffice
+	case len(g.back) > 0:
+		return HostNeeded
+	}
+	return HostsOnTheirWay
 }
 
 // changes are the launches of a fleet, one a zone, each from where the one

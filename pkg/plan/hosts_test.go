@@ -76,6 +76,13 @@ func (y *yard) pendingInstance(group, zone string, since time.Duration) {
 	y.remember(id, cluster.HostMemory{Awaited: y.s.Now.Add(-since)})
 }
 
+// short makes a group lack so many hosts of its desired capacity for so long.
+func (y *yard) short(group string, hosts int, since time.Duration) {
+	g := y.group(group)
+	g.Desired += hosts
+	y.s.Memory.Groups = map[string]cluster.GroupMemory{group: {Short: cluster.Sample{At: y.s.Now.Add(-since), Count: len(g.Instances)}}}
+}
+
 func (y *yard) intent(in cluster.Intent) {
 	in.At = y.s.Now.Add(-30 * time.Second)
 	y.s.Intents = append(y.s.Intents, in)
@@ -164,6 +171,29 @@ func TestHosts(t *testing.T) {
 			"what the group itself still has to launch is on its way", func(y *yard) { y.group("one").Desired = 1; y.owe(2) },
 			"group/one", HostsOnTheirWay, nil,
 		},
+		{"but not for ever: the next group", func(y *yard) {
+			y.short("one", 4, 5*time.Minute)
+			y.owe(2)
+		}, "group/one", NoCapacity, []string{"launch two a 01"}},
+		{"not even where the group could have more", func(y *yard) {
+			y.short("one", 1, 5*time.Minute)
+			y.owe(2)
+		}, "group/one", NoCapacity, []string{"launch two a 01"}},
+		{"a group that lacks hosts for a while is still waited for", func(y *yard) {
+			y.short("one", 1, 4*time.Minute)
+			y.owe(2)
+		}, "group/one", HostsOnTheirWay, nil},
+		{"one of those that it lacked came: it is waited for anew", func(y *yard) {
+			y.short("one", 2, time.Hour)
+			y.busy("one", "a")
+			y.group("one").Desired--
+			y.owe(2)
+		}, "group/one", HostsOnTheirWay, nil},
+		{"nothing is known of a host that the group cannot launch: the next group", func(y *yard) {
+			y.p.Hosts[0].Offers = nil
+			y.short("one", 1, time.Hour)
+			y.owe(1)
+		}, "group/one", NoCapacity, []string{"launch two a 01"}},
 		{
 			"the group is full: the next one", func(y *yard) { y.p.Hosts[0].Max = 0; y.owe(1) },
 			"group/two", TasksUnplaced,
