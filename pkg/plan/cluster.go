@@ -42,6 +42,7 @@ type round struct {
 	sizings []*sizing                // of the policy's services that exist, by name
 	fleets  []*fleet                 // the policy's groups, in its order
 	needs   []*need
+	room    *room           // of the state, with nothing wanted placed
 	placed  int             // tasks of the needs that have a place now
 	returns map[string]bool // hosts taken back, by instance id
 	told    [phases][]Decision
@@ -150,13 +151,13 @@ func (r *round) findHosts() *growth {
 		r.fleets = append(r.fleets, fleetOf(r.state, h))
 	}
 	r.needs = needsOf(r.sizings, r.state.Revisions)
-	empty := newRoom(r.state)
-	share(r.needs, empty.clone())
+	r.room = newRoom(r.state)
+	share(r.needs, r.room.clone())
 	if len(r.needs) > 0 {
-		_, r.placed = placeAll(r.needs, empty.clone())
+		_, r.placed = placeAll(r.needs, r.room.clone())
 		r.look(r.state.Now.Add(lookAgain))
 	}
-	g := hostsFor(r.fleets, r.needs, empty, r.drainedByUs())
+	g := hostsFor(r.fleets, r.needs, r.room, r.drainedByUs())
 	for i := range r.fleets {
 		g.keepMinimum(i)
 	}
@@ -172,7 +173,7 @@ func (r *round) settleService(z *sizing, g *growth) {
 	n := r.needOf(z)
 	switch {
 	case z.steered && z.wanted < z.service.Desired:
-		z.lower()
+		z.lower(n.homeless(r.room))
 	case z.steered && z.wanted > z.service.Desired && n != nil:
 		z.raise(n.room)
 	}

@@ -107,9 +107,20 @@ func newest(points cluster.Series, now time.Time, period time.Duration) (cluster
 	return cluster.Point{}, false
 }
 
+// saturated says whether the signal is a utilisation that cannot tell how much
+// more there is to do.
+func (g signal) saturated() bool {
+	utilisation := g.target.PerTask == 0 && (g.target.Metric == "cpu" || g.target.Metric == "memory")
+	return utilisation && g.value >= max(saturated, g.target.Target)
+}
+
 // count is the number of tasks that the signal wants, or base within tolerance
-// of it.
+// of it. Where tasks are missing, those that run may be saturated and still
+// count less than base: that is no wish for fewer.
 func (g signal) count(base, tolerance int) int {
+	if g.saturated() && g.demand < float64(base) {
+		return base
+	}
 	if base > 0 && math.Abs(g.demand/float64(base)-1)*100 <= float64(tolerance)+1e-9 {
 		return base
 	}
@@ -156,7 +167,7 @@ func (z *sizing) explain(g signal, missing int) {
 		return
 	}
 	z.note(Number{"target", g.target.Target}, Number{"running", g.running})
-	if (g.target.Metric == "cpu" || g.target.Metric == "memory") && g.value >= saturated {
+	if g.saturated() {
 		z.note(Number{"saturated", saturated})
 	}
 }

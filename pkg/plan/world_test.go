@@ -253,7 +253,7 @@ func (w *world) setCount(c cluster.Change) {
 	if c.To < rules.Tasks.Min || c.To > rules.Tasks.Max {
 		w.t.Fatalf("S7: %+v is outside %+v", c, *rules.Tasks)
 	}
-	if taken := min(healthy, c.From-c.To); taken > 0 && (healthy-taken)*100 < v.MinimumHealthyPercent*c.To {
+	if taken := min(healthy, live-c.To); taken > 0 && (healthy-taken)*100 < v.MinimumHealthyPercent*c.To {
 		w.t.Fatalf("S1: %+v leaves %d healthy of %d", c, healthy-taken, healthy)
 	}
 	if started := c.To - live; c.To > c.From && started > 0 && (existing+started)*100 > v.MaximumPercent*c.To {
