@@ -290,11 +290,7 @@ func (r *round) holdGroup(i int, g *growth, l *departures) Reason {
 	due := len(l.due)
 	drained, held := r.drain(f, l)
 	r.look(l.soonest)
-	if g.stopped[i] == NoCapacity || g.stopped[i] == LaunchRefused {
-		for _, until := range f.memory.Refused {
-			r.look(until)
-		}
-	}
+	r.awaitOpening(f, g.stopped[i])
 	switch {
 	case g.stopped[i] != "":
 		return g.stopped[i]
@@ -309,6 +305,20 @@ func (r *round) holdGroup(i int, g *growth, l *departures) Reason {
 		return EmptyTooShort
 	}
 	return g.elsewhere()
+}
+
+// awaitOpening looks again when a group that was stopped may be asked anew.
+func (r *round) awaitOpening(f *fleet, stopped Reason) {
+	switch stopped {
+	case HostsNeverRegister:
+		if trial := f.trial(); trial.After(r.state.Now) {
+			r.look(trial)
+		}
+	case NoCapacity, LaunchRefused:
+		for _, until := range f.memory.Refused {
+			r.look(until)
+		}
+	}
 }
 
 // await remembers since when an instance has not registered.

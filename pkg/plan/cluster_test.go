@@ -110,6 +110,31 @@ func TestAGroupThatCannotLaunchIsNotWaitedFor(t *testing.T) {
 	}
 }
 
+// TestHostsThatNeverRegisterDoNotFillTheGroup: one host is needed, and none
+// that is launched in eight hours is ever heard of. Then what kept them from
+// registering is mended, and hosts come as they are needed.
+func TestHostsThatNeverRegisterDoNotFillTheGroup(t *testing.T) {
+	y := newYard(t)
+	y.boot = 1000 * time.Hour
+	y.p.Hosts, y.s.Groups = y.p.Hosts[:1], y.s.Groups[:1]
+	y.p.Hosts[0].Max = 50
+	y.owe(2)
+	for range 3 * 60 * 8 {
+		y.round()
+		y.s.Now = y.s.Now.Add(20 * time.Second)
+	}
+	if y.launched != 6 {
+		t.Errorf("%d launched in 8 hours, want one after 0, 15, 45, 105, 225 and 465 minutes", y.launched)
+	}
+	y.boot = 90 * time.Second
+	y.tick()
+	y.s.Services[0].Desired = 16
+	y.round()
+	if got := y.launched; got != 6+2 {
+		t.Errorf("%d launched for 16 tasks after the first 6 hosts came, want 2", got-6)
+	}
+}
+
 // TestTheWorstOrderIsProvidedFor: two small tasks on the large host leave no
 // place for the large one, and ECS may begin with them.
 func TestTheWorstOrderIsProvidedFor(t *testing.T) {

@@ -15,6 +15,10 @@ import (
 // longer counted on.
 const awaited = 15 * time.Minute
 
+// mostTrial is the longest that a group whose hosts do not register waits with
+// the next trial of one.
+const mostTrial = 12 * time.Hour
+
 // shortPatience is how long Auto Scaling may take to launch an instance towards
 // a desired capacity before what is missing is no longer counted on.
 const shortPatience = 5 * time.Minute
@@ -57,6 +61,7 @@ type fleet struct {
 	hosts     []cluster.Host              // registered, not going
 	coming    []cluster.Host              // launched, not registered yet
 	late      int                         // launched too long ago to be counted on
+	failed    []time.Time                 // when those came that are late, oldest first and each once, and after which no host registered
 	starved   bool                        // Auto Scaling itself has not reached the desired capacity for too long
 	zones     map[string]int              // hosts by zone, those that come too
 	offer     cluster.Host                // what a new host is like; its zone is open
@@ -70,6 +75,35 @@ func (f *fleet) open() bool { return f.present && f.group.SteeredBy == "" }
 
 // space is how many hosts more the group may have.
 func (f *fleet) space() int { return min(f.rules.Max, f.group.Max) - f.group.Desired }
+
+// trial is when the next host may be tried in a group whose hosts do not
+// register: when as long has passed again as before the last one, from awaited
+// on. Zero: the group's hosts do register.
+func (f *fleet) trial() time.Time {
+	if len(f.failed) == 0 {
+		return time.Time{}
+	}
+	wait := awaited
+	for range f.failed[1:] {
+		wait = min(2*wait, mostTrial)
+	}
+	return f.failed[len(f.failed)-1].Add(wait)
+}
+
+// stop says why the group takes no host more than those that this round
+// launches; empty if it does.
+func (f *fleet) stop(launched int) Reason {
+	trial := f.trial()
+	switch {
+	case f.starved:
+		return NoCapacity
+	case launched >= f.space():
+		return HostsAtMaximum
+	case !trial.IsZero() && (launched+len(f.coming) > 0 || trial.After(f.now)):
+		return HostsNeverRegister
+	}
+	return ""
+}
 
 // floor is the count that no removal goes below.
 func (f *fleet) floor() int { return max(f.rules.Min, f.group.Min) }
@@ -277,6 +311,7 @@ func (f *fleet) expect(registered map[string]bool, memory map[string]cluster.Hos
 		}
 		if since := memory[in.ID].Awaited; !since.IsZero() && f.now.Sub(since) >= awaited {
 			f.late++
+			f.fail(since)
 			continue
 		}
 		f.come(in.Zone)
@@ -286,6 +321,15 @@ func (f *fleet) expect(registered map[string]bool, memory map[string]cluster.Hos
 		if !f.starved {
 			f.come(append(f.emptiest(nil), "")[0])
 		}
+	}
+}
+
+// fail notes when a late instance came. Where a host registered since, the
+// cause is that instance's own.
+func (f *fleet) fail(since time.Time) {
+	works := slices.ContainsFunc(f.hosts, func(h cluster.Host) bool { return h.RegisteredAt.After(since) })
+	if i, known := slices.BinarySearchFunc(f.failed, since, time.Time.Compare); !works && !known {
+		f.failed = slices.Insert(f.failed, i, since)
 	}
 }
 

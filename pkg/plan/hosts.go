@@ -172,18 +172,16 @@ func (g *growth) chooseZone(i int, w want) (string, Reason) {
 	if !f.known {
 		return "", g.unknown(i)
 	}
-	stop := g.fit(f, w)
-	switch {
-	case stop != "":
-		if stop == HostSizeUnknown {
-			return "", g.unknown(i)
-		}
+	switch stop := g.fit(f, w); stop {
+	case "":
+	case HostSizeUnknown:
+		return "", g.unknown(i)
+	default:
 		g.why[w.Service] = g.missing(f, w)
 		return "", stop
-	case f.starved:
-		return "", NoCapacity
-	case g.launched(i) >= f.space():
-		return "", HostsAtMaximum
+	}
+	if stop := f.stop(g.launched(i)); stop != "" {
+		return "", stop
 	}
 	for _, zone := range f.emptiest(g.launch[i]) {
 		if ok, _ := g.extra.fits(w, f.in(zone)); ok && g.launch[i][zone] < mostALaunch {
@@ -221,15 +219,14 @@ func (g *growth) missing(f *fleet, w want) cause {
 // One that came and never registered taught nothing: it is not tried again.
 func (g *growth) unknown(i int) Reason {
 	f := g.fleets[i]
+	stop := f.stop(g.launched(i))
 	switch {
-	case f.starved:
-		return NoCapacity
-	case len(f.coming) > 0 || g.learning[i]:
+	case !f.starved && (len(f.coming) > 0 || g.learning[i]):
 		return HostSizeUnknown
 	case f.late > 0:
-		return FitsNoHost
-	case f.space() <= g.launched(i):
-		return HostsAtMaximum
+		return HostsNeverRegister
+	case stop != "":
+		return stop
 	case len(f.emptiest(nil)) == 0:
 		return f.closed()
 	}
@@ -249,6 +246,10 @@ func (g *growth) learnSize(i int) {
 func (g *growth) keepMinimum(i int) {
 	f := g.fleets[i]
 	for f.open() && f.group.Desired+g.launched(i) < f.rules.Min && g.launched(i) < f.space() {
+		if stop := f.stop(g.launched(i)); stop != "" {
+			g.stopped[i] = stop
+			return
+		}
 		zones := slices.DeleteFunc(f.emptiest(g.launch[i]), func(z string) bool { return g.launch[i][z] >= mostALaunch })
 		if len(zones) == 0 {
 			g.stopped[i] = f.closed()

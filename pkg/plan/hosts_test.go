@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -70,7 +71,7 @@ func (y *yard) remember(id string, m cluster.HostMemory) {
 func (y *yard) pendingInstance(group, zone string, since time.Duration) {
 	y.serial++
 	g := y.group(group)
-	id := "i-coming"
+	id := fmt.Sprintf("i-coming%d", y.serial)
 	g.Instances = append(g.Instances, cluster.Instance{ID: id, Zone: zone, Lifecycle: cluster.LifecycleInService})
 	g.Desired++
 	y.remember(id, cluster.HostMemory{Awaited: y.s.Now.Add(-since)})
@@ -156,6 +157,11 @@ func TestHosts(t *testing.T) {
 			y.pendingInstance("one", "a", 16*time.Minute)
 			y.owe(1)
 		}, "group/two", TasksUnplaced, []string{"launch two a 01"}},
+		{"and the group says so", func(y *yard) {
+			y.p.Hosts[0].Offers = nil
+			y.pendingInstance("one", "a", 16*time.Minute)
+			y.owe(1)
+		}, "group/one", HostsNeverRegister, []string{"launch two a 01"}},
 		{"a host on its way is enough", func(y *yard) { y.pendingInstance("one", "a", time.Minute); y.owe(2) }, "group/one", HostsOnTheirWay, nil},
 		{
 			"a host on its way is not enough", func(y *yard) { y.pendingInstance("one", "a", time.Minute); y.owe(3) },
@@ -167,6 +173,41 @@ func TestHosts(t *testing.T) {
 			"group/one", TasksUnplaced,
 			[]string{"launch one a 12"},
 		},
+		{"of a group whose hosts do not register one is tried, the rest in the next group", func(y *yard) {
+			y.pendingInstance("one", "a", 15*time.Minute)
+			y.owe(6)
+		}, "group/two", TasksUnplaced, []string{"launch one a 12", "launch two a 01", "launch two b 12"}},
+		{"while one is tried no other is", func(y *yard) {
+			y.pendingInstance("one", "a", 16*time.Minute)
+			y.pendingInstance("one", "b", time.Minute)
+			y.owe(3)
+		}, "group/one", HostsNeverRegister, []string{"launch two a 01"}},
+		{"tried twice: the next trial is later", func(y *yard) {
+			y.pendingInstance("one", "a", 46*time.Minute)
+			y.pendingInstance("one", "b", 29*time.Minute)
+			y.owe(1)
+		}, "group/one", HostsNeverRegister, []string{"launch two a 01"}},
+		{"and its time comes", func(y *yard) {
+			y.pendingInstance("one", "a", 46*time.Minute)
+			y.pendingInstance("one", "b", 30*time.Minute)
+			y.owe(1)
+		}, "group/one", TasksUnplaced, []string{"launch one a 23"}},
+		{"hosts that came in one launch are one failure", func(y *yard) {
+			y.pendingInstance("one", "a", 16*time.Minute)
+			y.pendingInstance("one", "b", 16*time.Minute)
+			y.owe(1)
+		}, "group/one", TasksUnplaced, []string{"launch one a 23"}},
+		{"a host registered since: the others' fault was their own", func(y *yard) {
+			y.pendingInstance("one", "a", 46*time.Minute)
+			y.pendingInstance("one", "b", 29*time.Minute)
+			y.busy("one", "b")
+			y.owe(3)
+		}, "group/one", TasksUnplaced, []string{"launch one a 35"}},
+		{"a minimum is no cause to launch more that do not register", func(y *yard) {
+			y.pendingInstance("one", "a", 46*time.Minute)
+			y.pendingInstance("one", "b", 16*time.Minute)
+			y.p.Hosts[0].Min = 5
+		}, "group/one", HostsNeverRegister, nil},
 		{
 			"what the group itself still has to launch is on its way", func(y *yard) { y.group("one").Desired = 1; y.owe(2) },
 			"group/one", HostsOnTheirWay, nil,
