@@ -56,7 +56,7 @@ func hostReasons() []Explanation {
 		{EmptyTooShort, "Hosts are empty, but not for as long as `removal.emptyAfter`.", ""},
 		{HostProtected, "The instance is protected from scale-in: plimsoll does not remove it.", "Take the protection off if the host is to go."},
 		{DrainStuck, "A host that plimsoll set to DRAINING still has tasks after `removal.drainTimeout`: it is made ACTIVE again.", "See why its tasks do not stop or find no other place."},
-		{AgentDisconnected, "The host's agent is not connected: the host is neither counted as room nor removed.", "If it lasts, see the agent's log, or terminate the instance."},
+		{AgentDisconnected, "The host's agent is not connected: the host is neither counted as room nor removed. One that plimsoll was draining is told after `removal.drainTimeout`, and others may leave meanwhile.", "If it lasts, see the agent's log, or terminate the instance."},
 		{GroupSteered, "Another scaling policy, or a capacity provider's managed scaling, steers the group: plimsoll leaves it alone.", "Turn the other one off, or take the group out of the policy."},
 		{GroupMissing, "The policy names a group that Auto Scaling does not know.", "Create the group or take it out of the policy."},
 	}

@@ -444,6 +444,24 @@ func TestHosts(t *testing.T) {
 			"host/i-001", DrainStuck,
 			[]string{"activate i-001"},
 		},
+		{"its agent went away while it drained: it still uses the budget", func(y *yard) {
+			y.drained("one", 9*time.Minute).AgentConnected = false
+			y.idle("one", "b", time.Hour)
+		}, "group/one", RemovalBudget, nil},
+		{"but not for good", func(y *yard) {
+			y.drained("one", 10*time.Minute).AgentConnected = false
+			y.idle("one", "b", time.Hour)
+		}, "host/i-001", AgentDisconnected, []string{"drain i-002"}},
+		{"nor does it stand for the minimum", func(y *yard) {
+			y.drained("one", 10*time.Minute).AgentConnected = false
+			y.idle("one", "b", time.Hour)
+			y.p.Hosts[0].Min = 1
+		}, "group/one", HostsAtMinimum, nil},
+		{
+			"its agent came back: it goes", func(y *yard) { y.drained("one", time.Hour) },
+			"host/i-001", HostDrained,
+			[]string{"terminate i-001"},
+		},
 		{"an instance that terminates is not terminated again", func(y *yard) {
 			y.drained("one", time.Minute)
 			y.group("one").Instances[0].Lifecycle, y.group("one").Desired = cluster.LifecycleTerminating, 0

@@ -63,16 +63,22 @@ func (r *round) survey(f *fleet, launched int) *departures {
 // finish carries on with a DRAINING host: one that the second look finds empty
 // is terminated. One that is not empty in time had a task that the round which
 // drained it could not see yet: it comes back, so that it does not use up the
-// removal budget for good. A host that a person set to DRAINING is left alone.
+// removal budget for good; nor does one whose agent went away. A host that a person set to DRAINING is left alone.
 func (r *round) finish(f *fleet, l *departures, h cluster.Host, m cluster.HostMemory) {
 	in := f.instances[h.ID]
 	if m.DrainedAt.IsZero() || in.Lifecycle != cluster.LifecycleInService || r.returns[h.ID] {
 		return
 	}
-	l.going++
 	l.standing--
 	waited := r.state.Now.Sub(m.DrainedAt)
 	d := Decision{Subject: cluster.HostSubject(h.ID), From: 1, To: 1, Numbers: []Number{{"drainedSeconds", waited.Seconds()}}}
+	overdue := waited >= f.rules.Removal.DrainTimeout.Duration
+	if overdue && !h.AgentConnected {
+		d.Reason = AgentDisconnected
+		r.tell(tellPhase, d)
+		return
+	}
+	l.going++
 	switch {
 	case r.pending[d.Subject]:
 		r.look(r.state.Now.Add(secondLook)) // the DRAINING itself is not shown yet
@@ -80,7 +86,7 @@ func (r *round) finish(f *fleet, l *departures, h cluster.Host, m cluster.HostMe
 		d.Reason = HostProtected
 		r.tell(tellPhase, d)
 	case !h.Empty():
-		if waited >= f.rules.Removal.DrainTimeout.Duration {
+		if overdue {
 			r.activate(h, DrainStuck, d.Numbers[0], Number{"tasks", float64(h.Running + h.Pending)})
 		}
 	case l.capacity-1 < f.floor():
