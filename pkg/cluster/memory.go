@@ -49,5 +49,5 @@ type GroupMemory struct {
 type HostMemory struct {
 	EmptySince time.Time `json:"emptySince,omitzero"` // zero: not empty when last seen
 	Awaited    time.Time `json:"awaited,omitzero"`    // the instance is in its group since then and has not registered
-	DrainedAt  time.Time `json:"drainedAt,omitzero"`  // plimsoll set it to DRAINING then; zero: it did not
+	DrainedAt  time.Time `json:"drainedAt,omitzero"`  // plimsoll asked to set it to DRAINING then, and was not refused; zero: it did not
 }

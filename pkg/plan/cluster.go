@@ -69,6 +69,7 @@ func Cluster(s cluster.State, p policy.Policy) Plan {
 			Hosts:    map[string]cluster.HostMemory{},
 		},
 	}
+	r.state.Memory.Hosts = remembered(s)
 	for _, i := range s.Intents {
 		if i.Open() {
 			r.pending[i.Subject] = true

@@ -135,6 +135,25 @@ func TestHostsThatNeverRegisterDoNotFillTheGroup(t *testing.T) {
 	}
 }
 
+// TestAPersonsDrainingIsNotTakenForOurs: what was decided and not carried out,
+// because plimsoll only observes or its call was left out, marks no host.
+func TestAPersonsDrainingIsNotTakenForOurs(t *testing.T) {
+	y := newYard(t)
+	h := y.idle("one", "a", time.Hour)
+	p := Cluster(y.s, y.p)
+	if got := did(p); !slices.Equal(got, []string{"drain i-001"}) {
+		t.Fatalf("did %q, want a drain", got)
+	}
+	h.Status = cluster.HostDraining // by a person, who looks for a fault
+	for range 10 {
+		y.s.Memory = p.Memory
+		y.s.Now = y.s.Now.Add(20 * time.Second)
+		if p = Cluster(y.s, y.p); did(p) != nil {
+			t.Fatalf("did %q to a host that a person drained", did(p))
+		}
+	}
+}
+
 // TestTheWorstOrderIsProvidedFor: two small tasks on the large host leave no
 // place for the large one, and ECS may begin with them.
 func TestTheWorstOrderIsProvidedFor(t *testing.T) {

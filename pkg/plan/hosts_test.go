@@ -89,6 +89,11 @@ func (y *yard) intent(in cluster.Intent) {
 	y.s.Intents = append(y.s.Intents, in)
 }
 
+// drain is an intent to drain a host, and how it ended.
+func (y *yard) drain(id string, o cluster.Outcome) {
+	y.intent(cluster.Intent{Outcome: o, Change: cluster.Change{Verb: cluster.DrainHost, Subject: cluster.HostSubject(id), Host: "host/" + id, Group: "one"}})
+}
+
 func (y *yard) refusedLaunch(group, zone, detail string) {
 	y.intent(cluster.Intent{
 		ID: group + zone, Outcome: cluster.OutcomeRefused, Detail: detail,
@@ -427,6 +432,32 @@ func TestHosts(t *testing.T) {
 			[]string{"launch one b 12"},
 		},
 		{"drained, and needed after all", func(y *yard) { y.drained("one", time.Minute); y.owe(1) }, "host/i-001", HostNeeded, []string{"activate i-001"}},
+		{"what an intent drained is ours", func(y *yard) {
+			y.small("one", "a").Status = cluster.HostDraining
+			y.drain("i-001", cluster.OutcomeShown)
+		}, "host/i-001", HostDrained, []string{"terminate i-001"}},
+		{"what one was refused to drain is not", func(y *yard) {
+			y.small("one", "a").Status = cluster.HostDraining
+			y.drain("i-001", cluster.OutcomeRefused)
+		}, "group/one", HostsSuffice, nil},
+		{"nor what one left alone", func(y *yard) {
+			y.small("one", "a").Status = cluster.HostDraining
+			y.drain("i-001", cluster.OutcomeSkipped)
+		}, "group/one", HostsSuffice, nil},
+		{"nor what was never shown to be drained", func(y *yard) {
+			y.small("one", "a").Status = cluster.HostDraining
+			y.drain("i-001", cluster.OutcomeExpired)
+		}, "group/one", HostsSuffice, nil},
+		{"drained by an intent and taken back by a later one", func(y *yard) {
+			y.small("one", "a").Status = cluster.HostDraining
+			y.drain("i-001", cluster.OutcomeApplied)
+			y.intent(cluster.Intent{Outcome: cluster.OutcomeShown, Change: cluster.Change{Verb: cluster.ActivateHost, Subject: "host/i-001", Host: "host/i-001"}})
+			y.s.Intents[0].Outcome = cluster.OutcomeShown
+		}, "group/one", HostsSuffice, nil},
+		{"a host that could not be drained has to be empty for its time anew", func(y *yard) {
+			y.idle("one", "a", time.Hour)
+			y.drain("i-001", cluster.OutcomeRefused)
+		}, "group/one", EmptyTooShort, nil},
 		{"drained and too small for what is owed", func(y *yard) {
 			h := y.drained("one", time.Minute)
 			h.Registered, h.Remaining = of(16, 16), of(16, 16)

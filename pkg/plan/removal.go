@@ -2,6 +2,7 @@ package plan
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -158,16 +159,39 @@ func fullestZone(f *fleet, hosts []cluster.Host) int {
 }
 
 func (r *round) drainHost(f *fleet, h cluster.Host) {
-	m := r.memory.Hosts[h.ID]
 	subject := cluster.HostSubject(h.ID)
 	r.tell(drainPhase, Decision{
 		Subject: subject, From: 1, To: 0, Reason: HostEmpty,
-		Numbers: []Number{{"emptySeconds", r.state.Now.Sub(m.EmptySince).Seconds()}, {"hosts", float64(f.group.Desired)}},
+		Numbers: []Number{{"emptySeconds", r.state.Now.Sub(r.memory.Hosts[h.ID].EmptySince).Seconds()}, {"hosts", float64(f.group.Desired)}},
 		Changes: []cluster.Change{{Verb: cluster.DrainHost, Subject: subject, From: 1, To: 0, Host: h.ARN, Group: f.rules.Group}},
 	})
-	m.DrainedAt = r.state.Now
-	r.keepHost(h.ID, m)
-	r.look(r.state.Now.Add(secondLook))
+	r.look(r.state.Now.Add(secondLook)) // that round remembers that it was done, by the intent
+}
+
+// remembered is the memory of the hosts, with those marked that plimsoll
+// set to DRAINING. Only an intent proves that it did: a decision may be one that
+// was not carried out, and the DRAINING a person's. A host that could not be set
+// to DRAINING has to be empty for its time anew.
+func remembered(s cluster.State) map[string]cluster.HostMemory {
+	all := maps.Clone(s.Memory.Hosts)
+	if all == nil {
+		all = map[string]cluster.HostMemory{}
+	}
+	for _, i := range s.Intents { // oldest first
+		m := all[i.Subject.Name()]
+		switch {
+		case i.Verb == cluster.ActivateHost:
+			m.DrainedAt = s.Memory.Hosts[i.Subject.Name()].DrainedAt
+		case i.Verb != cluster.DrainHost:
+			continue
+		case i.Open() || i.Outcome == cluster.OutcomeShown:
+			m.DrainedAt = i.At
+		case i.Outcome == cluster.OutcomeRefused:
+			m.EmptySince = s.Now
+		}
+		all[i.Subject.Name()] = m
+	}
+	return all
 }
 
 // spare says whether all that has a place now has one without the host too.

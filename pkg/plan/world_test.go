@@ -204,10 +204,13 @@ func (w *world) tasks(service, last string) int {
 // round plans, checks each action's promises and carries it out.
 func (w *world) round() Plan {
 	plan := Cluster(w.s, w.p)
-	w.acted = 0
+	w.acted, w.s.Intents = 0, nil
 	for _, c := range plan.Actions() {
 		w.acted++
 		w.do(c)
+		if c.Verb == cluster.DrainHost { // the cluster does not show who drained it
+			w.s.Intents = append(w.s.Intents, cluster.Intent{Change: c, At: w.s.Now, Outcome: cluster.OutcomeShown})
+		}
 	}
 	w.s.Memory = plan.Memory
 	return plan
