@@ -197,6 +197,8 @@ func (z *sizing) reason() Reason {
 		return BelowMinimum
 	case from > z.rules.Tasks.Max:
 		return AboveMaximum
+	case z.to > from && z.blind:
+		return WaitingForHosts
 	case z.to > from:
 		return AboveTarget
 	default:

@@ -25,7 +25,7 @@ func taskReasons() []Explanation {
 		{MetricMissing, "A signal has no fresh value. The count may rise by other signals and does not fall: unknown is not zero.", "Check that the metric is published under the name, dimensions and period of the policy. An average of a service without running tasks has no value."},
 		{Stabilising, "The stabilisation window still holds a recommendation that speaks against the change.", "A shorter `window` reacts sooner, and to shorter peaks and lulls."},
 		{RateLimited, "The count has changed as much as `maxTasks` or `maxPercent` allow within `per`.", "Raise the limit if the service must follow faster."},
-		{WaitingForHosts, "Tasks have no place on the hosts there are. The count rises when hosts have come.", "Look at the host groups' decisions if it lasts: they say whether hosts are on their way."},
+		{WaitingForHosts, "Tasks have no place on the hosts there are. The count rises when hosts have come, also while no signal has a value, for 15 minutes.", "Look at the host groups' decisions if it lasts: they say whether hosts are on their way."},
 		{DeploymentRuns, "ECS replaces tasks by those of another revision: no scale-in meanwhile.", "If the deployment hangs, see the service's events in ECS."},
 		{FloorReached, "Fewer tasks would take the service below its minimum healthy percent, since some are not healthy now.", "See why tasks are not healthy."},
 		{CeilingReached, "More tasks would take the service above its maximum percent while earlier ones still stop.", "A higher `maximumPercent` lets tasks start while others stop."},

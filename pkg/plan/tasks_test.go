@@ -131,6 +131,12 @@ func TestCounts(t *testing.T) {
 			s.m.Wanted = nil
 		}, 4, MetricMissing},
 		{"no signal at all has a value: hold", func(*scene) {}, 4, MetricMissing},
+		{"a goal from before is no signal", func(s *scene) { s.m.Target, s.m.Since = 12, s.ago(15*time.Minute) }, 4, MetricMissing},
+		{"one that hosts have just come for is followed", func(s *scene) { s.m.Target, s.m.Since = 12, s.ago(14*time.Minute) }, 12, WaitingForHosts},
+		{"a goal from before counts where one signal says as much", func(s *scene) {
+			s.also(policy.Target{Metric: "requests", PerTask: 100}, 1200)
+			s.m.Target, s.m.Since = 12, s.ago(time.Hour)
+		}, 12, AboveTarget},
 		{"a series without points is unknown, not zero", func(s *scene) { s.s.Metrics["web/cpu"] = cluster.Series{} }, 4, MetricMissing},
 		{"a point too old is unknown", func(s *scene) { s.cpu(120, 7*time.Minute) }, 4, MetricMissing},
 		{"a point just young enough is not", func(s *scene) { s.cpu(120, 6*time.Minute) }, 8, AboveTarget},
@@ -336,6 +342,21 @@ func TestAMissingSignalIsCounted(t *testing.T) {
 	d := decision(t, s.plan(), "service/web")
 	if number(d, "missing") != 1 || number(d, "requests") != 601 || number(d, "perTask") != 100 {
 		t.Errorf("%v, want one missing and the figures of the other", d.Numbers)
+	}
+}
+
+// TestAnOldGoalIsForgotten: when signals come back, it is the count there is
+// that they are compared with.
+func TestAnOldGoalIsForgotten(t *testing.T) {
+	s := newScene(t)
+	s.m.Target, s.m.Since = 12, s.ago(time.Hour)
+	p := s.plan()
+	if m := p.Memory.Services["web"]; m.Target != 4 || !m.Since.IsZero() || number(decision(t, p, "service/web"), "missing") != 1 {
+		t.Errorf("the goal is %d since %s, want none beyond the four tasks", m.Target, m.Since)
+	}
+	s.m.Since = s.ago(time.Minute)
+	if d := decision(t, s.plan(), "service/web"); number(d, "goalSeconds") != 60 || number(d, "missing") != 1 {
+		t.Errorf("%+v, want to be told of the goal that is followed", d.Numbers)
 	}
 }
 
