@@ -276,6 +276,7 @@ func (r *round) tellLaunch(i int, g *growth, d Decision) {
 		d.Reason = HostSizeUnknown
 	case g.unplaced > 0:
 		d.Reason = TasksUnplaced
+		d.Numbers = append(d.Numbers, Number{"hostsIfPacked", float64(g.packed(i))})
 	default:
 		d.Reason = BelowMinHosts
 		d.Numbers = append(d.Numbers, Number{"min", float64(f.rules.Min)})

@@ -168,6 +168,23 @@ func TestTheWorstOrderIsProvidedFor(t *testing.T) {
 	}
 }
 
+// TestALaunchSaysWhatPackingWouldNeed: three large and three small tasks fill
+// three hosts, if the small ones do not go first.
+func TestALaunchSaysWhatPackingWouldNeed(t *testing.T) {
+	p := policy.Policy{Hosts: []policy.HostGroup{groupRules("big", 0, 9)}, Services: map[string]policy.Service{"large": {}, "small": {}}}
+	p.Hosts[0].Offers = &policy.Offers{CPU: 4096, Memory: 8192}
+	w := newWorld(t, p)
+	w.service("large", 3, 0, 200, of(3072, 6144))
+	w.service("small", 3, 0, 200, of(1024, 2048))
+	if got := number(decision(t, Cluster(w.s, w.p), "group/big"), "hostsIfPacked"); got != 3 {
+		t.Errorf("%g hosts if packed, want 3", got)
+	}
+	w.group("big").Desired, w.s.Services[1].Desired = 1, 0
+	if got := number(decision(t, Cluster(w.s, w.p), "group/big"), "hostsIfPacked"); got != 2 {
+		t.Errorf("with one on its way %g hosts if packed, want 2", got)
+	}
+}
+
 func TestALaunchAsksForAHundredAtMost(t *testing.T) {
 	y := newYard(t)
 	y.p.Hosts[0].Max, y.s.Groups[0].Max = 900, 900

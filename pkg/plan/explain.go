@@ -39,7 +39,7 @@ func taskReasons() []Explanation {
 func hostReasons() []Explanation {
 	return []Explanation{
 		{HostsSuffice, "Every task has a place, and no host is empty.", ""},
-		{TasksUnplaced, "Tasks have no place: hosts are launched for exactly those, and for no more than the order of placement may make of it.", ""},
+		{TasksUnplaced, "Tasks have no place: hosts are launched for exactly those, and for no more than the order of placement may make of it. `hostsIfPacked` is how many would do if ECS packed as tightly as can be.", ""},
 		{BelowMinHosts, "The group has fewer hosts than the policy's `min`.", ""},
 		{HostsAtMaximum, "More hosts are needed than the policy's `max`, or the group's own maximum, allows.", "Raise the maximum, or add a group."},
 		{NoCapacity, "EC2 had no capacity for a launch. The zone is asked again after 1 to 15 minutes, doubling; other zones and groups are asked meanwhile. Where Auto Scaling itself could launch nothing towards the desired capacity for 5 minutes, the whole group is left alone until it can.", "More zones, more instance types or another group make this rarer."},

@@ -22,6 +22,7 @@ type growth struct {
 	blocked  map[string]Reason // by service: why nothing is launched for it
 	why      map[string]cause  // by service: what the last group's host was missing
 	unplaced int               // tasks that no host there has room for
+	lacking  []want            // of those, what hosts taken back and on their way do not hold either
 }
 
 // hostsFor finds the hosts that everything wanted needs. Since the order in
@@ -73,6 +74,7 @@ func tryOrder(fleets []*fleet, needs []*need, r *room, drained []cluster.Host) *
 	if g.unplaced > 0 {
 		g.takeBack(needs, left, drained)
 		g.count(needs, left)
+		g.lack(needs, left)
 		for i, n := range needs {
 			g.grow(n, left[i])
 		}
@@ -106,6 +108,27 @@ func (g *growth) count(needs []*need, left []int) {
 		}
 	}
 	g.fill(needs, left)
+}
+
+// lack notes what hosts are launched for.
+func (g *growth) lack(needs []*need, left []int) {
+	for i, n := range needs {
+		if left[i] > 0 {
+			g.lacking = append(g.lacking, n.of(left[i]))
+		}
+	}
+}
+
+// packed is how many hosts like those that are launched in a fleet would hold
+// what hosts are launched for, if ECS packed as tightly as can be. What is
+// launched beyond that is the price of its strategies, zones and order.
+func (g *growth) packed(i int) int {
+	zones := slices.Sorted(maps.Keys(g.launch[i]))
+	if !g.fleets[i].known || len(zones) == 0 || len(g.lacking) == 0 {
+		return 0
+	}
+	hosts, _ := pack(g.lacking, g.fleets[i].in(zones[0]))
+	return hosts
 }
 
 // fill places what is left on the hosts that were added.
