@@ -38,13 +38,16 @@ type GroupMemory struct {
 	Offers     Resources            `json:"offers,omitzero"`      // what a host of the group registered last; zero: none seen yet
 	Ports      []Port               `json:"ports,omitempty"`      // static ports that such a host's agent takes for itself
 	Attributes map[string]string    `json:"attributes,omitempty"` // that such a host has: what may be placed on the next one
-	Refused    map[string]time.Time `json:"refused,omitempty"`    // by zone: launches were refused for want of capacity; not asked again before
+	Refused    map[string]time.Time `json:"refused,omitempty"`    // by zone: launches were refused; not asked again before
 	Tries      map[string]int       `json:"tries,omitempty"`      // by zone: refusals in a row, for the back-off
+	Faults     map[string]bool      `json:"faults,omitempty"`     // by zone: the last refusal was not for want of capacity
+	Answers    map[string]time.Time `json:"answers,omitempty"`    // by zone: when the launch was asked for whose refusal was taken in last
+	Short      Sample               `json:"short,omitzero"`       // the desired capacity is above the instances that there are; Count of them, and since At none came
 }
 
 // HostMemory is remembered of a host.
 type HostMemory struct {
 	EmptySince time.Time `json:"emptySince,omitzero"` // zero: not empty when last seen
 	Awaited    time.Time `json:"awaited,omitzero"`    // the instance is in its group since then and has not registered
-	DrainedAt  time.Time `json:"drainedAt,omitzero"`  // plimsoll set it to DRAINING then; zero: it did not
+	DrainedAt  time.Time `json:"drainedAt,omitzero"`  // plimsoll asked to set it to DRAINING then, and was not refused; zero: it did not
 }

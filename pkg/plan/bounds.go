@@ -49,13 +49,17 @@ func owed(s cluster.Service, t tally, minimum, maximum int) int {
 	if s.Controller != "ECS" || s.Scheduling == "DAEMON" {
 		return 0
 	}
-	live := max(s.Running+s.Pending, t.live)
+	live := t.there(s)
 	missing := max(0, s.Desired-(live-t.leaving))
 	if !s.Deploying() || t.healthy > floorOf(s.Desired, minimum) {
 		return missing
 	}
 	return max(missing, min(rolling(s), s.Desired*maximum/100-max(t.existing, live)))
 }
+
+// there is how many tasks of the service ECS has that it did not tell to stop.
+// The service and the list of its tasks are read one after the other.
+func (t tally) there(s cluster.Service) int { return max(s.Running+s.Pending, t.live) }
 
 // rolling is the number of tasks that the primary deployment still lacks.
 func rolling(s cluster.Service) int {
@@ -84,17 +88,18 @@ func percents(s cluster.Service, r policy.Service) (minimum, maximum int) {
 func floorOf(desired, minimum int) int { return (desired*minimum + 99) / 100 }
 
 // mayLower says whether lowering the desired count keeps the floor of the new
-// one (promise S1). ECS picks the victims, so each may be a healthy task.
-func mayLower(from, to, healthy, minimum int) bool {
-	taken := min(healthy, from-to)
-	return taken == 0 || healthy-taken >= floorOf(to, minimum)
+// one (promise S1). most is how many tasks there may be by the time of the
+// call. ECS picks the victims among them, so each may be a healthy task.
+func mayLower(most, to, healthy, minimum int) bool {
+	taken := min(healthy, most-to)
+	return taken <= 0 || healthy-taken >= floorOf(to, minimum)
 }
 
 // lowest is the count nearest to want that lowering from a count may reach in
-// one step.
-func lowest(from, want, healthy, minimum int) int {
+// one step, where most tasks there may be.
+func lowest(from, want, most, healthy, minimum int) int {
 	for to := want; to < from; to++ {
-		if mayLower(from, to, healthy, minimum) {
+		if mayLower(most, to, healthy, minimum) {
 			return to
 		}
 	}
@@ -109,16 +114,18 @@ func (t tally) mayRaise(to, maximum int) bool {
 	return max(t.live, to)+stopping <= to*maximum/100
 }
 
-// lower settles a count that is to fall. While ECS replaces a revision it does
-// not; a step that would end above the policy's maximum is not taken.
-func (z *sizing) lower() {
+// lower settles a count that is to fall. homeless are tasks that do not exist
+// and find no place now: they are given up without any stopping. While ECS
+// replaces a revision the count does not fall; a step that would end above the
+// policy's maximum is not taken.
+func (z *sizing) lower(homeless int) {
 	from := z.service.Desired
 	if z.service.Deploying() {
 		z.hold, z.to = DeploymentRuns, from
 		return
 	}
 	minimum, _ := percents(z.service, z.rules)
-	to := lowest(from, z.wanted, z.tally.healthy, minimum)
+	to := lowest(from, z.wanted, from-homeless, z.tally.healthy, minimum)
 	if to > z.rules.Tasks.Max {
 		to = from
 	}
@@ -190,6 +197,8 @@ func (z *sizing) reason() Reason {
 		return BelowMinimum
 	case from > z.rules.Tasks.Max:
 		return AboveMaximum
+	case z.to > from && z.blind:
+		return WaitingForHosts
 	case z.to > from:
 		return AboveTarget
 	default:

@@ -42,6 +42,7 @@ type round struct {
 	sizings []*sizing                // of the policy's services that exist, by name
 	fleets  []*fleet                 // the policy's groups, in its order
 	needs   []*need
+	room    *room           // of the state, with nothing wanted placed
 	placed  int             // tasks of the needs that have a place now
 	returns map[string]bool // hosts taken back, by instance id
 	told    [phases][]Decision
@@ -68,6 +69,7 @@ func Cluster(s cluster.State, p policy.Policy) Plan {
 			Hosts:    map[string]cluster.HostMemory{},
 		},
 	}
+	r.state.Memory.Hosts = remembered(s)
 	for _, i := range s.Intents {
 		if i.Open() {
 			r.pending[i.Subject] = true
@@ -150,13 +152,13 @@ func (r *round) findHosts() *growth {
 		r.fleets = append(r.fleets, fleetOf(r.state, h))
 	}
 	r.needs = needsOf(r.sizings, r.state.Revisions)
-	empty := newRoom(r.state)
-	share(r.needs, empty.clone())
+	r.room = newRoom(r.state)
+	share(r.needs, r.room.clone())
 	if len(r.needs) > 0 {
-		_, r.placed = placeAll(r.needs, empty.clone())
+		_, r.placed = placeAll(r.needs, r.room.clone())
 		r.look(r.state.Now.Add(lookAgain))
 	}
-	g := hostsFor(r.fleets, r.needs, empty, r.drainedByUs())
+	g := hostsFor(r.fleets, r.needs, r.room, r.drainedByUs())
 	for i := range r.fleets {
 		g.keepMinimum(i)
 	}
@@ -172,7 +174,7 @@ func (r *round) settleService(z *sizing, g *growth) {
 	n := r.needOf(z)
 	switch {
 	case z.steered && z.wanted < z.service.Desired:
-		z.lower()
+		z.lower(n.homeless(r.room))
 	case z.steered && z.wanted > z.service.Desired && n != nil:
 		z.raise(n.room)
 	}
@@ -253,6 +255,9 @@ func (r *round) settleGroup(i int, g *growth) {
 	if f.late > 0 {
 		d.Numbers = append(d.Numbers, Number{"late", float64(f.late)})
 	}
+	if since := f.memory.Short.At; !since.IsZero() {
+		d.Numbers = append(d.Numbers, Number{"shortSeconds", r.state.Now.Sub(since).Seconds()})
+	}
 	if g.launched(i) > 0 {
 		r.tellLaunch(i, g, d)
 		return
@@ -271,6 +276,7 @@ func (r *round) tellLaunch(i int, g *growth, d Decision) {
 		d.Reason = HostSizeUnknown
 	case g.unplaced > 0:
 		d.Reason = TasksUnplaced
+		d.Numbers = append(d.Numbers, Number{"hostsIfPacked", float64(g.packed(i))})
 	default:
 		d.Reason = BelowMinHosts
 		d.Numbers = append(d.Numbers, Number{"min", float64(f.rules.Min)})
@@ -286,11 +292,7 @@ func (r *round) holdGroup(i int, g *growth, l *departures) Reason {
 	due := len(l.due)
 	drained, held := r.drain(f, l)
 	r.look(l.soonest)
-	for _, until := range f.memory.Refused {
-		if g.stopped[i] == NoCapacity {
-			r.look(until)
-		}
-	}
+	r.awaitOpening(f, g.stopped[i])
 	switch {
 	case g.stopped[i] != "":
 		return g.stopped[i]
@@ -304,7 +306,21 @@ func (r *round) holdGroup(i int, g *growth, l *departures) Reason {
 	case l.empty > 0:
 		return EmptyTooShort
 	}
-	return HostsSuffice
+	return g.elsewhere()
+}
+
+// awaitOpening looks again when a group that was stopped may be asked anew.
+func (r *round) awaitOpening(f *fleet, stopped Reason) {
+	switch stopped {
+	case HostsNeverRegister:
+		if trial := f.trial(); trial.After(r.state.Now) {
+			r.look(trial)
+		}
+	case NoCapacity, LaunchRefused:
+		for _, until := range f.memory.Refused {
+			r.look(until)
+		}
+	}
 }
 
 // await remembers since when an instance has not registered.

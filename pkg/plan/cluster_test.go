@@ -11,6 +11,12 @@ import (
 )
 
 func TestRefusedZonesAreAskedLessAndLess(t *testing.T) {
+	for _, detail := range []string{capacityDetail, faultDetail} {
+		t.Run(detail, func(t *testing.T) { askedLessAndLess(t, detail) })
+	}
+}
+
+func askedLessAndLess(t *testing.T, detail string) {
 	y := newYard(t)
 	y.s.Groups = y.s.Groups[:1]
 	y.p.Hosts = y.p.Hosts[:1]
@@ -22,7 +28,7 @@ func TestRefusedZonesAreAskedLessAndLess(t *testing.T) {
 		if got := did(Cluster(y.s, y.p)); len(got) != 1 {
 			t.Fatalf("after %v: did %q, want one launch", waits, got)
 		}
-		y.refusedLaunch("one", "a", capacityDetail)
+		y.refusedLaunch("one", "a", detail)
 		p := Cluster(y.s, y.p)
 		y.s.Intents, y.s.Memory = nil, p.Memory
 		asked = y.s.Now
@@ -43,8 +49,25 @@ func TestRefusedZonesAreAskedLessAndLess(t *testing.T) {
 		Outcome: cluster.OutcomeApplied,
 		Change:  cluster.Change{Verb: cluster.LaunchHosts, Subject: "group/one", Zone: "a", To: 1},
 	})
-	if m := Cluster(y.s, y.p).Memory.Groups["one"]; len(m.Tries)+len(m.Refused) != 0 {
-		t.Errorf("after a launch that succeeded: %v %v, want none", m.Tries, m.Refused)
+	if m := Cluster(y.s, y.p).Memory.Groups["one"]; len(m.Tries)+len(m.Refused)+len(m.Faults) != 0 {
+		t.Errorf("after a launch that succeeded: %v %v %v, want none", m.Tries, m.Refused, m.Faults)
+	}
+}
+
+// TestAPartialLaunchIsTakenInOnce: its intent stays open for longer than the
+// first back-off.
+func TestAPartialLaunchIsTakenInOnce(t *testing.T) {
+	y := newYard(t)
+	y.intent(cluster.Intent{
+		Outcome: cluster.OutcomeApplied, Instances: []string{"i-9"}, Detail: "partial: InsufficientInstanceCapacity: no more",
+		Change: cluster.Change{Verb: cluster.LaunchHosts, Subject: "group/one", Zone: "a", From: 0, To: 2},
+	})
+	for range 8 {
+		y.s.Memory = Cluster(y.s, y.p).Memory
+		y.s.Now = y.s.Now.Add(20 * time.Second)
+	}
+	if m := y.s.Memory.Groups["one"]; m.Tries["a"] != 1 {
+		t.Errorf("%d tries, want 1", m.Tries["a"])
 	}
 }
 
@@ -62,6 +85,75 @@ func TestALaunchBeforeTheRefusalOpensNoZone(t *testing.T) {
 	}
 }
 
+// TestAGroupThatCannotLaunchIsNotWaitedFor: four hosts of a group were
+// interrupted and Auto Scaling cannot get them back. When it can, the group is
+// as any other.
+func TestAGroupThatCannotLaunchIsNotWaitedFor(t *testing.T) {
+	y := newYard(t)
+	y.busy("one", "a")
+	y.group("one").Desired = 2
+	y.owe(2)
+	began := y.s.Now
+	for y.launched == 0 {
+		y.round()
+		if y.s.Now = y.s.Now.Add(20 * time.Second); y.s.Now.Sub(began) > time.Hour {
+			t.Fatal("an hour later no other group was asked")
+		}
+	}
+	if waited := y.s.Now.Sub(began); waited > 6*time.Minute || len(y.group("two").Instances) != 1 {
+		t.Errorf("after %s: %+v, want a host of group two after 5 minutes", waited, y.s.Groups)
+	}
+	y.small("one", "b")
+	y.group("one").Desired = 2
+	if m := y.round().Memory.Groups["one"]; m.Short != (cluster.Sample{}) {
+		t.Errorf("the group has what it wants, and is remembered as short since %s", m.Short.At)
+	}
+}
+
+// TestHostsThatNeverRegisterDoNotFillTheGroup: one host is needed, and none
+// that is launched in eight hours is ever heard of. Then what kept them from
+// registering is mended, and hosts come as they are needed.
+func TestHostsThatNeverRegisterDoNotFillTheGroup(t *testing.T) {
+	y := newYard(t)
+	y.boot = 1000 * time.Hour
+	y.p.Hosts, y.s.Groups = y.p.Hosts[:1], y.s.Groups[:1]
+	y.p.Hosts[0].Max = 50
+	y.owe(2)
+	for range 3 * 60 * 8 {
+		y.round()
+		y.s.Now = y.s.Now.Add(20 * time.Second)
+	}
+	if y.launched != 6 {
+		t.Errorf("%d launched in 8 hours, want one after 0, 15, 45, 105, 225 and 465 minutes", y.launched)
+	}
+	y.boot = 90 * time.Second
+	y.tick()
+	y.s.Services[0].Desired = 16
+	y.round()
+	if got := y.launched; got != 6+2 {
+		t.Errorf("%d launched for 16 tasks after the first 6 hosts came, want 2", got-6)
+	}
+}
+
+// TestAPersonsDrainingIsNotTakenForOurs: what was decided and not carried out,
+// because plimsoll only observes or its call was left out, marks no host.
+func TestAPersonsDrainingIsNotTakenForOurs(t *testing.T) {
+	y := newYard(t)
+	h := y.idle("one", "a", time.Hour)
+	p := Cluster(y.s, y.p)
+	if got := did(p); !slices.Equal(got, []string{"drain i-001"}) {
+		t.Fatalf("did %q, want a drain", got)
+	}
+	h.Status = cluster.HostDraining // by a person, who looks for a fault
+	for range 10 {
+		y.s.Memory = p.Memory
+		y.s.Now = y.s.Now.Add(20 * time.Second)
+		if p = Cluster(y.s, y.p); did(p) != nil {
+			t.Fatalf("did %q to a host that a person drained", did(p))
+		}
+	}
+}
+
 // TestTheWorstOrderIsProvidedFor: two small tasks on the large host leave no
 // place for the large one, and ECS may begin with them.
 func TestTheWorstOrderIsProvidedFor(t *testing.T) {
@@ -73,6 +165,23 @@ func TestTheWorstOrderIsProvidedFor(t *testing.T) {
 	w.service("small", 2, 0, 200, of(2048, 4096))
 	if got := did(Cluster(w.s, w.p)); len(got) != 1 || got[0] != "launch big a 23" {
 		t.Errorf("did %q, want one host more in case the small tasks are spread", got)
+	}
+}
+
+// TestALaunchSaysWhatPackingWouldNeed: three large and three small tasks fill
+// three hosts, if the small ones do not go first.
+func TestALaunchSaysWhatPackingWouldNeed(t *testing.T) {
+	p := policy.Policy{Hosts: []policy.HostGroup{groupRules("big", 0, 9)}, Services: map[string]policy.Service{"large": {}, "small": {}}}
+	p.Hosts[0].Offers = &policy.Offers{CPU: 4096, Memory: 8192}
+	w := newWorld(t, p)
+	w.service("large", 3, 0, 200, of(3072, 6144))
+	w.service("small", 3, 0, 200, of(1024, 2048))
+	if got := number(decision(t, Cluster(w.s, w.p), "group/big"), "hostsIfPacked"); got != 3 {
+		t.Errorf("%g hosts if packed, want 3", got)
+	}
+	w.group("big").Desired, w.s.Services[1].Desired = 1, 0
+	if got := number(decision(t, Cluster(w.s, w.p), "group/big"), "hostsIfPacked"); got != 2 {
+		t.Errorf("with one on its way %g hosts if packed, want 2", got)
 	}
 }
 

@@ -66,7 +66,7 @@ func TestEveryReasonIsExplainedAndGiven(t *testing.T) {
 		t.Errorf("explained: %q\nconstants: %q", explained, values)
 	}
 	code := ""
-	for _, file := range []string{"tasks.go", "bounds.go", "wants.go", "hosts.go", "removal.go", "cluster.go"} {
+	for _, file := range []string{"tasks.go", "bounds.go", "wants.go", "hosts.go", "fleet.go", "removal.go", "cluster.go"} {
 		b, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -15,8 +15,16 @@ import (
 // longer counted on.
 const awaited = 15 * time.Minute
 
-// Launches refused for want of capacity are not asked for again before a time
-// that doubles with each refusal in a row.
+// mostTrial is the longest that a group whose hosts do not register waits with
+// the next trial of one.
+const mostTrial = 12 * time.Hour
+
+// shortPatience is how long Auto Scaling may take to launch an instance towards
+// a desired capacity before what is missing is no longer counted on.
+const shortPatience = 5 * time.Minute
+
+// Launches that were refused are not asked for again before a time that doubles
+// with each refusal in a row.
 const (
 	firstBackOff = time.Minute
 	mostBackOff  = 15 * time.Minute
@@ -33,6 +41,17 @@ func capacityErrors() []string {
 	}
 }
 
+// throttlingErrors are the names of refusals that say only that the call came
+// at a bad moment: the next round makes it again.
+// https://docs.aws.amazon.com/autoscaling/ec2/APIReference/CommonErrors.html
+func throttlingErrors() []string {
+	return []string{"Throttling", "RequestLimitExceeded", "ScalingActivityInProgress", "ResourceContention"}
+}
+
+// partial begins the detail of a launch that brought fewer hosts than it asked
+// for; the error that kept the others back follows.
+const partial = "partial:"
+
 // fleet is a host group in one round.
 type fleet struct {
 	rules     policy.HostGroup
@@ -42,6 +61,8 @@ type fleet struct {
 	hosts     []cluster.Host              // registered, not going
 	coming    []cluster.Host              // launched, not registered yet
 	late      int                         // launched too long ago to be counted on
+	failed    []time.Time                 // when those came that are late, oldest first and each once, and after which no host registered
+	starved   bool                        // Auto Scaling itself has not reached the desired capacity for too long
 	zones     map[string]int              // hosts by zone, those that come too
 	offer     cluster.Host                // what a new host is like; its zone is open
 	known     bool                        // the offer is
@@ -55,11 +76,43 @@ func (f *fleet) open() bool { return f.present && f.group.SteeredBy == "" }
 // space is how many hosts more the group may have.
 func (f *fleet) space() int { return min(f.rules.Max, f.group.Max) - f.group.Desired }
 
+// trial is when the next host may be tried in a group whose hosts do not
+// register: when as long has passed again as before the last one, from awaited
+// on. Zero: the group's hosts do register.
+func (f *fleet) trial() time.Time {
+	if len(f.failed) == 0 {
+		return time.Time{}
+	}
+	wait := awaited
+	for range f.failed[1:] {
+		wait = min(2*wait, mostTrial)
+	}
+	return f.failed[len(f.failed)-1].Add(wait)
+}
+
+// stop says why the group takes no host more than those that this round
+// launches; empty if it does.
+func (f *fleet) stop(launched int) Reason {
+	trial := f.trial()
+	switch {
+	case f.starved:
+		return NoCapacity
+	case launched >= f.space():
+		return HostsAtMaximum
+	case !trial.IsZero() && (launched+len(f.coming) > 0 || trial.After(f.now)):
+		return HostsNeverRegister
+	}
+	return ""
+}
+
 // floor is the count that no removal goes below.
 func (f *fleet) floor() int { return max(f.rules.Min, f.group.Min) }
 
-// refused says whether the zone is not asked now.
-func (f *fleet) refused(zone string) bool { return f.memory.Refused[zone].After(f.now) }
+// refused says whether the zone is not asked now. While Auto Scaling cannot
+// launch what it wants already, no zone is: to want still more brings nothing.
+func (f *fleet) refused(zone string) bool {
+	return f.starved || f.memory.Refused[zone].After(f.now)
+}
 
 // in is a new host of the group in the zone.
 func (f *fleet) in(zone string) cluster.Host {
@@ -108,6 +161,7 @@ func fleetOf(s cluster.State, rules policy.HostGroup) *fleet {
 
 func cloneGroup(m cluster.GroupMemory) cluster.GroupMemory {
 	m.Refused, m.Tries = maps.Clone(m.Refused), maps.Clone(m.Tries)
+	m.Faults, m.Answers = maps.Clone(m.Faults), maps.Clone(m.Answers)
 	return m
 }
 
@@ -130,40 +184,72 @@ func (f *fleet) learn(intents []cluster.Intent) {
 			f.forget(zone)
 		}
 	}
+	maps.DeleteFunc(f.memory.Answers, func(_ string, at time.Time) bool { return f.now.Sub(at) > 2*mostBackOff })
 }
 
-// answered keeps the back-off of a zone by how a launch there ended. A refusal
-// that was taken in already changes nothing.
+// answered keeps the back-off of a zone by how a launch there ended. Any
+// refusal closes it but for one that only says: not now. One that was taken in
+// already changes nothing, however long its intent stays open.
 func (f *fleet) answered(i cluster.Intent) {
+	done := i.Outcome == cluster.OutcomeApplied || i.Outcome == cluster.OutcomeShown
+	lacking := done && strings.HasPrefix(i.Detail, partial)
 	switch {
-	case i.Outcome == cluster.OutcomeApplied || i.Outcome == cluster.OutcomeShown:
+	case done && !lacking:
 		if i.At.After(f.memory.Refused[i.Zone]) {
 			f.forget(i.Zone)
 		}
-	case i.Outcome != cluster.OutcomeRefused || f.refused(i.Zone):
-	case slices.ContainsFunc(capacityErrors(), func(e string) bool { return strings.Contains(i.Detail, e) }):
-		f.refuse(i.Zone)
+	case i.Outcome != cluster.OutcomeRefused && !lacking, names(i.Detail, throttlingErrors()):
+	case !f.memory.Refused[i.Zone].After(f.now) && i.At.After(f.memory.Answers[i.Zone]):
+		f.refuse(i.Zone, i.At, !names(i.Detail, capacityErrors()))
 	}
 }
 
-func (f *fleet) refuse(zone string) {
-	if f.memory.Refused == nil {
-		f.memory.Refused = map[string]time.Time{}
+// names says whether a detail names one of the errors.
+func names(detail string, errors []string) bool {
+	return slices.ContainsFunc(errors, func(e string) bool { return strings.Contains(detail, e) })
+}
+
+// refuse closes a zone for a launch that was asked for at a time.
+func (f *fleet) refuse(zone string, asked time.Time, fault bool) {
+	m := &f.memory
+	if m.Refused == nil {
+		m.Refused = map[string]time.Time{}
 	}
-	if f.memory.Tries == nil {
-		f.memory.Tries = map[string]int{}
+	if m.Tries == nil {
+		m.Tries = map[string]int{}
+	}
+	if m.Faults == nil {
+		m.Faults = map[string]bool{}
+	}
+	if m.Answers == nil {
+		m.Answers = map[string]time.Time{}
 	}
 	wait := firstBackOff
-	for range f.memory.Tries[zone] {
+	for range m.Tries[zone] {
 		wait = min(2*wait, mostBackOff)
 	}
-	f.memory.Tries[zone] = min(f.memory.Tries[zone]+1, 10)
-	f.memory.Refused[zone] = f.now.Add(wait)
+	m.Tries[zone] = min(m.Tries[zone]+1, 10)
+	m.Refused[zone] = f.now.Add(wait)
+	m.Answers[zone] = asked
+	if delete(m.Faults, zone); fault {
+		m.Faults[zone] = true
+	}
 }
 
 func (f *fleet) forget(zone string) {
 	delete(f.memory.Refused, zone)
 	delete(f.memory.Tries, zone)
+	delete(f.memory.Faults, zone)
+}
+
+// closed says why no zone may be asked: what a person can mend comes first.
+func (f *fleet) closed() Reason {
+	for zone := range f.memory.Faults {
+		if f.memory.Refused[zone].After(f.now) && !f.starved {
+			return LaunchRefused
+		}
+	}
+	return NoCapacity
 }
 
 // makeOffer says what a new host will be like: as the newest one was, or as
@@ -225,14 +311,43 @@ func (f *fleet) expect(registered map[string]bool, memory map[string]cluster.Hos
 		}
 		if since := memory[in.ID].Awaited; !since.IsZero() && f.now.Sub(since) >= awaited {
 			f.late++
+			f.fail(since)
 			continue
 		}
 		f.come(in.Zone)
 	}
+	f.fallShort(there)
 	for range f.group.Desired - there {
-		zones := f.emptiest(nil)
-		f.come(append(zones, "")[0])
+		if !f.starved {
+			f.come(append(f.emptiest(nil), "")[0])
+		}
 	}
+}
+
+// fail notes when a late instance came. Where a host registered since, the
+// cause is that instance's own.
+func (f *fleet) fail(since time.Time) {
+	works := slices.ContainsFunc(f.hosts, func(h cluster.Host) bool { return h.RegisteredAt.After(since) })
+	if i, known := slices.BinarySearchFunc(f.failed, since, time.Time.Compare); !works && !known {
+		f.failed = slices.Insert(f.failed, i, since)
+	}
+}
+
+// fallShort remembers since when instances are missing that Auto Scaling was
+// asked for. Each one that comes shows that it can launch, and begins the time
+// anew.
+func (f *fleet) fallShort(there int) {
+	short := f.memory.Short
+	switch {
+	case f.group.Desired <= there:
+		short = cluster.Sample{}
+	case short.At.IsZero() || there > short.Count:
+		short = cluster.Sample{At: f.now, Count: there}
+	default:
+		short.Count = there
+	}
+	f.memory.Short = short
+	f.starved = !short.At.IsZero() && f.now.Sub(short.At) >= shortPatience
 }
 
 func (f *fleet) come(zone string) {

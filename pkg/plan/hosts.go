@@ -22,6 +22,7 @@ type growth struct {
 	blocked  map[string]Reason // by service: why nothing is launched for it
 	why      map[string]cause  // by service: what the last group's host was missing
 	unplaced int               // tasks that no host there has room for
+	lacking  []want            // of those, what hosts taken back and on their way do not hold either
 }
 
 // hostsFor finds the hosts that everything wanted needs. Since the order in
@@ -73,6 +74,7 @@ func tryOrder(fleets []*fleet, needs []*need, r *room, drained []cluster.Host) *
 	if g.unplaced > 0 {
 		g.takeBack(needs, left, drained)
 		g.count(needs, left)
+		g.lack(needs, left)
 		for i, n := range needs {
 			g.grow(n, left[i])
 		}
@@ -106,6 +108,27 @@ func (g *growth) count(needs []*need, left []int) {
 		}
 	}
 	g.fill(needs, left)
+}
+
+// lack notes what hosts are launched for.
+func (g *growth) lack(needs []*need, left []int) {
+	for i, n := range needs {
+		if left[i] > 0 {
+			g.lacking = append(g.lacking, n.of(left[i]))
+		}
+	}
+}
+
+// packed is how many hosts like those that are launched in a fleet would hold
+// what hosts are launched for, if ECS packed as tightly as can be. What is
+// launched beyond that is the price of its strategies, zones and order.
+func (g *growth) packed(i int) int {
+	zones := slices.Sorted(maps.Keys(g.launch[i]))
+	if !g.fleets[i].known || len(zones) == 0 || len(g.lacking) == 0 {
+		return 0
+	}
+	hosts, _ := pack(g.lacking, g.fleets[i].in(zones[0]))
+	return hosts
 }
 
 // fill places what is left on the hosts that were added.
@@ -172,23 +195,23 @@ func (g *growth) chooseZone(i int, w want) (string, Reason) {
 	if !f.known {
 		return "", g.unknown(i)
 	}
-	stop := g.fit(f, w)
-	switch {
-	case stop != "":
-		if stop == HostSizeUnknown {
-			return "", g.unknown(i)
-		}
+	switch stop := g.fit(f, w); stop {
+	case "":
+	case HostSizeUnknown:
+		return "", g.unknown(i)
+	default:
 		g.why[w.Service] = g.missing(f, w)
 		return "", stop
-	case g.launched(i) >= f.space():
-		return "", HostsAtMaximum
+	}
+	if stop := f.stop(g.launched(i)); stop != "" {
+		return "", stop
 	}
 	for _, zone := range f.emptiest(g.launch[i]) {
 		if ok, _ := g.extra.fits(w, f.in(zone)); ok && g.launch[i][zone] < mostALaunch {
 			return zone, ""
 		}
 	}
-	return "", NoCapacity
+	return "", f.closed()
 }
 
 // fit says whether a host of the group in any of its zones would hold the
@@ -219,15 +242,16 @@ func (g *growth) missing(f *fleet, w want) cause {
 // One that came and never registered taught nothing: it is not tried again.
 func (g *growth) unknown(i int) Reason {
 	f := g.fleets[i]
+	stop := f.stop(g.launched(i))
 	switch {
-	case len(f.coming) > 0 || g.learning[i]:
+	case !f.starved && (len(f.coming) > 0 || g.learning[i]):
 		return HostSizeUnknown
 	case f.late > 0:
-		return FitsNoHost
-	case f.space() <= g.launched(i):
-		return HostsAtMaximum
+		return HostsNeverRegister
+	case stop != "":
+		return stop
 	case len(f.emptiest(nil)) == 0:
-		return NoCapacity
+		return f.closed()
 	}
 	return HostSizeUnknown
 }
@@ -245,13 +269,35 @@ func (g *growth) learnSize(i int) {
 func (g *growth) keepMinimum(i int) {
 	f := g.fleets[i]
 	for f.open() && f.group.Desired+g.launched(i) < f.rules.Min && g.launched(i) < f.space() {
+		if stop := f.stop(g.launched(i)); stop != "" {
+			g.stopped[i] = stop
+			return
+		}
 		zones := slices.DeleteFunc(f.emptiest(g.launch[i]), func(z string) bool { return g.launch[i][z] >= mostALaunch })
 		if len(zones) == 0 {
-			g.stopped[i] = NoCapacity
+			g.stopped[i] = f.closed()
 			return
 		}
 		g.add(i, zones[0])
 	}
+}
+
+// elsewhere says what a group waits for that has no part in what finds no
+// place: its own hosts would do nothing for it, a host that plimsoll drained
+// comes back, or another group's hosts are on their way.
+func (g *growth) elsewhere() Reason {
+	for _, why := range g.blocked {
+		if why != HostSizeUnknown {
+			return FitsNoHost
+		}
+	}
+	switch {
+	case g.unplaced == 0:
+		return HostsSuffice
+	case len(g.back) > 0:
+		return HostNeeded
+	}
+	return HostsOnTheirWay
 }
 
 // changes are the launches of a fleet, one a zone, each from where the one

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -70,15 +71,27 @@ func (y *yard) remember(id string, m cluster.HostMemory) {
 func (y *yard) pendingInstance(group, zone string, since time.Duration) {
 	y.serial++
 	g := y.group(group)
-	id := "i-coming"
+	id := fmt.Sprintf("i-coming%d", y.serial)
 	g.Instances = append(g.Instances, cluster.Instance{ID: id, Zone: zone, Lifecycle: cluster.LifecycleInService})
 	g.Desired++
 	y.remember(id, cluster.HostMemory{Awaited: y.s.Now.Add(-since)})
 }
 
+// short makes a group lack so many hosts of its desired capacity for so long.
+func (y *yard) short(group string, hosts int, since time.Duration) {
+	g := y.group(group)
+	g.Desired += hosts
+	y.s.Memory.Groups = map[string]cluster.GroupMemory{group: {Short: cluster.Sample{At: y.s.Now.Add(-since), Count: len(g.Instances)}}}
+}
+
 func (y *yard) intent(in cluster.Intent) {
 	in.At = y.s.Now.Add(-30 * time.Second)
 	y.s.Intents = append(y.s.Intents, in)
+}
+
+// drain is an intent to drain a host, and how it ended.
+func (y *yard) drain(id string, o cluster.Outcome) {
+	y.intent(cluster.Intent{Outcome: o, Change: cluster.Change{Verb: cluster.DrainHost, Subject: cluster.HostSubject(id), Host: "host/" + id, Group: "one"}})
 }
 
 func (y *yard) refusedLaunch(group, zone, detail string) {
@@ -106,6 +119,8 @@ func did(p Plan) []string {
 }
 
 const capacityDetail = "LaunchInstances: InsufficientInstanceCapacity: We currently do not have sufficient capacity"
+
+const faultDetail = "launch instances in one a: operation error Auto Scaling: LaunchInstances, api error ValidationError: the image id does not exist"
 
 func TestHosts(t *testing.T) {
 	tests := []struct {
@@ -147,6 +162,11 @@ func TestHosts(t *testing.T) {
 			y.pendingInstance("one", "a", 16*time.Minute)
 			y.owe(1)
 		}, "group/two", TasksUnplaced, []string{"launch two a 01"}},
+		{"and the group says so", func(y *yard) {
+			y.p.Hosts[0].Offers = nil
+			y.pendingInstance("one", "a", 16*time.Minute)
+			y.owe(1)
+		}, "group/one", HostsNeverRegister, []string{"launch two a 01"}},
 		{"a host on its way is enough", func(y *yard) { y.pendingInstance("one", "a", time.Minute); y.owe(2) }, "group/one", HostsOnTheirWay, nil},
 		{
 			"a host on its way is not enough", func(y *yard) { y.pendingInstance("one", "a", time.Minute); y.owe(3) },
@@ -158,10 +178,68 @@ func TestHosts(t *testing.T) {
 			"group/one", TasksUnplaced,
 			[]string{"launch one a 12"},
 		},
+		{"of a group whose hosts do not register one is tried, the rest in the next group", func(y *yard) {
+			y.pendingInstance("one", "a", 15*time.Minute)
+			y.owe(6)
+		}, "group/two", TasksUnplaced, []string{"launch one a 12", "launch two a 01", "launch two b 12"}},
+		{"while one is tried no other is", func(y *yard) {
+			y.pendingInstance("one", "a", 16*time.Minute)
+			y.pendingInstance("one", "b", time.Minute)
+			y.owe(3)
+		}, "group/one", HostsNeverRegister, []string{"launch two a 01"}},
+		{"tried twice: the next trial is later", func(y *yard) {
+			y.pendingInstance("one", "a", 46*time.Minute)
+			y.pendingInstance("one", "b", 29*time.Minute)
+			y.owe(1)
+		}, "group/one", HostsNeverRegister, []string{"launch two a 01"}},
+		{"and its time comes", func(y *yard) {
+			y.pendingInstance("one", "a", 46*time.Minute)
+			y.pendingInstance("one", "b", 30*time.Minute)
+			y.owe(1)
+		}, "group/one", TasksUnplaced, []string{"launch one a 23"}},
+		{"hosts that came in one launch are one failure", func(y *yard) {
+			y.pendingInstance("one", "a", 16*time.Minute)
+			y.pendingInstance("one", "b", 16*time.Minute)
+			y.owe(1)
+		}, "group/one", TasksUnplaced, []string{"launch one a 23"}},
+		{"a host registered since: the others' fault was their own", func(y *yard) {
+			y.pendingInstance("one", "a", 46*time.Minute)
+			y.pendingInstance("one", "b", 29*time.Minute)
+			y.busy("one", "b")
+			y.owe(3)
+		}, "group/one", TasksUnplaced, []string{"launch one a 35"}},
+		{"a minimum is no cause to launch more that do not register", func(y *yard) {
+			y.pendingInstance("one", "a", 46*time.Minute)
+			y.pendingInstance("one", "b", 16*time.Minute)
+			y.p.Hosts[0].Min = 5
+		}, "group/one", HostsNeverRegister, nil},
 		{
 			"what the group itself still has to launch is on its way", func(y *yard) { y.group("one").Desired = 1; y.owe(2) },
 			"group/one", HostsOnTheirWay, nil,
 		},
+		{"but not for ever: the next group", func(y *yard) {
+			y.short("one", 4, 5*time.Minute)
+			y.owe(2)
+		}, "group/one", NoCapacity, []string{"launch two a 01"}},
+		{"not even where the group could have more", func(y *yard) {
+			y.short("one", 1, 5*time.Minute)
+			y.owe(2)
+		}, "group/one", NoCapacity, []string{"launch two a 01"}},
+		{"a group that lacks hosts for a while is still waited for", func(y *yard) {
+			y.short("one", 1, 4*time.Minute)
+			y.owe(2)
+		}, "group/one", HostsOnTheirWay, nil},
+		{"one of those that it lacked came: it is waited for anew", func(y *yard) {
+			y.short("one", 2, time.Hour)
+			y.busy("one", "a")
+			y.group("one").Desired--
+			y.owe(2)
+		}, "group/one", HostsOnTheirWay, nil},
+		{"nothing is known of a host that the group cannot launch: the next group", func(y *yard) {
+			y.p.Hosts[0].Offers = nil
+			y.short("one", 1, time.Hour)
+			y.owe(1)
+		}, "group/one", NoCapacity, []string{"launch two a 01"}},
 		{
 			"the group is full: the next one", func(y *yard) { y.p.Hosts[0].Max = 0; y.owe(1) },
 			"group/two", TasksUnplaced,
@@ -189,10 +267,37 @@ func TestHosts(t *testing.T) {
 			y.owe(1)
 		}, "group/one", NoCapacity, []string{"launch two a 01"}},
 		{
-			"a refusal for another cause closes no zone", func(y *yard) { y.refusedLaunch("one", "a", "Throttling: Rate exceeded"); y.owe(1) },
+			"a throttled launch closes no zone", func(y *yard) { y.refusedLaunch("one", "a", "Throttling: Rate exceeded"); y.owe(1) },
 			"group/one", TasksUnplaced,
 			[]string{"launch one a 01"},
 		},
+		{
+			"nor does one that another activity was in the way of", func(y *yard) { y.refusedLaunch("one", "a", "ScalingActivityInProgress: wait"); y.owe(1) },
+			"group/one", TasksUnplaced,
+			[]string{"launch one a 01"},
+		},
+		{
+			"refused for a fault of the group's own: the other zone", func(y *yard) { y.refusedLaunch("one", "a", faultDetail); y.owe(1) },
+			"group/one", TasksUnplaced,
+			[]string{"launch one b 01"},
+		},
+		{"and then the next group", func(y *yard) {
+			y.refusedLaunch("one", "a", faultDetail)
+			y.refusedLaunch("one", "b", faultDetail)
+			y.owe(1)
+		}, "group/one", LaunchRefused, []string{"launch two a 01"}},
+		{"one zone for want of capacity, one for a fault: the fault is told", func(y *yard) {
+			y.refusedLaunch("one", "a", capacityDetail)
+			y.refusedLaunch("one", "b", faultDetail)
+			y.owe(1)
+		}, "group/one", LaunchRefused, []string{"launch two a 01"}},
+		{"a launch that brought only some of its hosts closes its zone", func(y *yard) {
+			y.intent(cluster.Intent{
+				Outcome: cluster.OutcomeApplied, Instances: []string{"i-9"}, Detail: "partial: InsufficientInstanceCapacity: no more",
+				Change: cluster.Change{Verb: cluster.LaunchHosts, Subject: "group/one", Zone: "a", From: 0, To: 2},
+			})
+			y.owe(1)
+		}, "group/one", TasksUnplaced, []string{"launch one b 01"}},
 		{"a task that only the second group can hold", func(y *yard) {
 			y.p.Hosts[0].Offers.CPU = 512
 			y.owe(1)
@@ -327,6 +432,32 @@ func TestHosts(t *testing.T) {
 			[]string{"launch one b 12"},
 		},
 		{"drained, and needed after all", func(y *yard) { y.drained("one", time.Minute); y.owe(1) }, "host/i-001", HostNeeded, []string{"activate i-001"}},
+		{"what an intent drained is ours", func(y *yard) {
+			y.small("one", "a").Status = cluster.HostDraining
+			y.drain("i-001", cluster.OutcomeShown)
+		}, "host/i-001", HostDrained, []string{"terminate i-001"}},
+		{"what one was refused to drain is not", func(y *yard) {
+			y.small("one", "a").Status = cluster.HostDraining
+			y.drain("i-001", cluster.OutcomeRefused)
+		}, "group/one", HostsSuffice, nil},
+		{"nor what one left alone", func(y *yard) {
+			y.small("one", "a").Status = cluster.HostDraining
+			y.drain("i-001", cluster.OutcomeSkipped)
+		}, "group/one", HostsSuffice, nil},
+		{"nor what was never shown to be drained", func(y *yard) {
+			y.small("one", "a").Status = cluster.HostDraining
+			y.drain("i-001", cluster.OutcomeExpired)
+		}, "group/one", HostsSuffice, nil},
+		{"drained by an intent and taken back by a later one", func(y *yard) {
+			y.small("one", "a").Status = cluster.HostDraining
+			y.drain("i-001", cluster.OutcomeApplied)
+			y.intent(cluster.Intent{Outcome: cluster.OutcomeShown, Change: cluster.Change{Verb: cluster.ActivateHost, Subject: "host/i-001", Host: "host/i-001"}})
+			y.s.Intents[0].Outcome = cluster.OutcomeShown
+		}, "group/one", HostsSuffice, nil},
+		{"a host that could not be drained has to be empty for its time anew", func(y *yard) {
+			y.idle("one", "a", time.Hour)
+			y.drain("i-001", cluster.OutcomeRefused)
+		}, "group/one", EmptyTooShort, nil},
 		{"drained and too small for what is owed", func(y *yard) {
 			h := y.drained("one", time.Minute)
 			h.Registered, h.Remaining = of(16, 16), of(16, 16)
@@ -343,6 +474,24 @@ func TestHosts(t *testing.T) {
 			"a DRAINING host that is not empty in time comes back", func(y *yard) { y.drained("one", 10*time.Minute).Running = 1 },
 			"host/i-001", DrainStuck,
 			[]string{"activate i-001"},
+		},
+		{"its agent went away while it drained: it still uses the budget", func(y *yard) {
+			y.drained("one", 9*time.Minute).AgentConnected = false
+			y.idle("one", "b", time.Hour)
+		}, "group/one", RemovalBudget, nil},
+		{"but not for good", func(y *yard) {
+			y.drained("one", 10*time.Minute).AgentConnected = false
+			y.idle("one", "b", time.Hour)
+		}, "host/i-001", AgentDisconnected, []string{"drain i-002"}},
+		{"nor does it stand for the minimum", func(y *yard) {
+			y.drained("one", 10*time.Minute).AgentConnected = false
+			y.idle("one", "b", time.Hour)
+			y.p.Hosts[0].Min = 1
+		}, "group/one", HostsAtMinimum, nil},
+		{
+			"its agent came back: it goes", func(y *yard) { y.drained("one", time.Hour) },
+			"host/i-001", HostDrained,
+			[]string{"terminate i-001"},
 		},
 		{"an instance that terminates is not terminated again", func(y *yard) {
 			y.drained("one", time.Minute)

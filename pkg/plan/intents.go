@@ -162,8 +162,17 @@ func (o *overlay) launch(in cluster.Intent, old bool) cluster.Outcome {
 	for _, id := range unseen {
 		g.Instances = append(g.Instances, cluster.Instance{ID: id, Zone: in.Zone, Lifecycle: cluster.LifecyclePending})
 	}
-	g.Desired = max(g.Desired, in.To)
+	g.Desired = max(g.Desired, reached(in))
 	return in.Outcome
+}
+
+// reached is the desired capacity that a launch leads to: by as many hosts more
+// as its answer named, where it named any.
+func reached(in cluster.Intent) int {
+	if n := len(in.Instances); n > 0 {
+		return min(in.To, in.From+n)
+	}
+	return in.To
 }
 
 // launchShown says whether the cloud shows a launch: all its instances where

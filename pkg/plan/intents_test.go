@@ -117,6 +117,8 @@ func TestOverlay(t *testing.T) {
 
 		{"a launch not shown yet", intents{open(launches(2, 4), "i-3", "i-4")}, nil, "web 4, one 4 of 4, i-1 ACTIVE InService", nil},
 		{"a launch shown in part", intents{open(launches(1, 3), "i-2", "i-3")}, nil, "web 4, one 3 of 3, i-1 ACTIVE InService", nil},
+		{"a launch that brought two of five, not shown yet", intents{open(launches(2, 7), "i-3", "i-4")}, nil, "web 4, one 4 of 4, i-1 ACTIVE InService", nil},
+		{"a launch that brought two of five, shown", intents{young(launches(0, 5), "i-1", "i-2")}, nil, quiet, nil},
 		{"a launch that is shown", intents{open(launches(0, 2), "i-1", "i-2")}, nil, quiet, []cluster.Outcome{cluster.OutcomeShown}},
 		{"a launch whose answer was lost", intents{open(launches(2, 4))}, nil, "web 4, one 4 of 4, i-1 ACTIVE InService", nil},
 		{"a launch without answer that the capacity shows", intents{open(launches(1, 2))}, nil, quiet, []cluster.Outcome{cluster.OutcomeShown}},
@@ -208,7 +210,7 @@ func TestOverlayOfTrueHistory(t *testing.T) {
 				in.Change, count = counts(count, to), to
 			} else {
 				to := capacity + rapid.IntRange(1, 2).Draw(t, "more")
-				in.Change = launches(capacity, to)
+				in.Change = launches(capacity, to+rapid.IntRange(0, 3).Draw(t, "did not come"))
 				for ; capacity < to; capacity++ {
 					in.Instances = append(in.Instances, fmt.Sprintf("i-%d", capacity+1))
 				}
@@ -245,7 +247,7 @@ func show(s *cluster.State, in cluster.Intent) {
 		s.Services[0].Desired = in.To
 		return
 	}
-	s.Groups[0].Desired = in.To
+	s.Groups[0].Desired = in.From + len(in.Instances)
 	for _, id := range in.Instances {
 		s.Groups[0].Instances = append(s.Groups[0].Instances, cluster.Instance{ID: id, Zone: "b", Lifecycle: cluster.LifecyclePending})
 	}

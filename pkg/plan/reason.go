@@ -28,23 +28,25 @@ const (
 
 // Why hosts come and go, or do not.
 const (
-	HostsSuffice      Reason = "hostsSuffice"      // every task has a place and no host is empty
-	TasksUnplaced     Reason = "tasksUnplaced"     // tasks have no place: hosts are launched for exactly those
-	BelowMinHosts     Reason = "belowMinHosts"     // the group is below the policy's minimum
-	HostsAtMaximum    Reason = "hostsAtMaximum"    // more hosts are needed than the policy allows
-	NoCapacity        Reason = "noCapacity"        // EC2 refused a launch for want of capacity; another zone or group, or later
-	HostsOnTheirWay   Reason = "hostsOnTheirWay"   // launched hosts that have not registered yet will hold what is unplaced
-	FitsNoHost        Reason = "fitsNoHost"        // a task is larger than, or not allowed on, any host of any group
-	HostSizeUnknown   Reason = "hostSizeUnknown"   // no host of the group was seen and the policy does not say what one offers: one is launched to learn it
-	HostEmpty         Reason = "hostEmpty"         // the host stayed empty: it is set to DRAINING
-	HostDrained       Reason = "hostDrained"       // the second look found the DRAINING host empty: it is terminated
-	HostNeeded        Reason = "hostNeeded"        // tasks need the host after all: it is set to ACTIVE again
-	HostsAtMinimum    Reason = "hostsAtMinimum"    // the group is at its minimum: empty hosts stay
-	RemovalBudget     Reason = "removalBudget"     // as many hosts as allowed are leaving already
-	EmptyTooShort     Reason = "emptyTooShort"     // the host is empty, but not for long enough
-	HostProtected     Reason = "hostProtected"     // the instance is protected from scale-in
-	DrainStuck        Reason = "drainStuck"        // a DRAINING host is not empty after its time: it is set to ACTIVE again
-	AgentDisconnected Reason = "agentDisconnected" // the agent is away: the host is neither room nor to be removed
-	GroupSteered      Reason = "groupSteered"      // another scaling policy steers the group: plimsoll leaves it alone
-	GroupMissing      Reason = "groupMissing"      // the policy names a group that Auto Scaling does not know
+	HostsSuffice       Reason = "hostsSuffice"       // every task has a place and no host is empty
+	TasksUnplaced      Reason = "tasksUnplaced"      // tasks have no place: hosts are launched for exactly those
+	BelowMinHosts      Reason = "belowMinHosts"      // the group is below the policy's minimum
+	HostsAtMaximum     Reason = "hostsAtMaximum"     // more hosts are needed than the policy allows
+	NoCapacity         Reason = "noCapacity"         // EC2 refused a launch for want of capacity; another zone or group, or later
+	LaunchRefused      Reason = "launchRefused"      // Auto Scaling refused a launch, and not for want of capacity; another zone or group, or later
+	HostsOnTheirWay    Reason = "hostsOnTheirWay"    // launched hosts that have not registered yet will hold what is unplaced
+	HostsNeverRegister Reason = "hostsNeverRegister" // hosts were launched and none registered since: a single one is tried, now and then
+	FitsNoHost         Reason = "fitsNoHost"         // a task is larger than, or not allowed on, any host of any group
+	HostSizeUnknown    Reason = "hostSizeUnknown"    // no host of the group was seen and the policy does not say what one offers: one is launched to learn it
+	HostEmpty          Reason = "hostEmpty"          // the host stayed empty: it is set to DRAINING
+	HostDrained        Reason = "hostDrained"        // the second look found the DRAINING host empty: it is terminated
+	HostNeeded         Reason = "hostNeeded"         // tasks need the host after all: it is set to ACTIVE again
+	HostsAtMinimum     Reason = "hostsAtMinimum"     // the group is at its minimum: empty hosts stay
+	RemovalBudget      Reason = "removalBudget"      // as many hosts as allowed are leaving already
+	EmptyTooShort      Reason = "emptyTooShort"      // the host is empty, but not for long enough
+	HostProtected      Reason = "hostProtected"      // the instance is protected from scale-in
+	DrainStuck         Reason = "drainStuck"         // a DRAINING host is not empty after its time: it is set to ACTIVE again
+	AgentDisconnected  Reason = "agentDisconnected"  // the agent is away: the host is neither room nor to be removed
+	GroupSteered       Reason = "groupSteered"       // another scaling policy steers the group: plimsoll leaves it alone
+	GroupMissing       Reason = "groupMissing"       // the policy names a group that Auto Scaling does not know
 )

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -63,16 +64,22 @@ func (r *round) survey(f *fleet, launched int) *departures {
 // finish carries on with a DRAINING host: one that the second look finds empty
 // is terminated. One that is not empty in time had a task that the round which
 // drained it could not see yet: it comes back, so that it does not use up the
-// removal budget for good. A host that a person set to DRAINING is left alone.
+// removal budget for good; nor does one whose agent went away. A host that a person set to DRAINING is left alone.
 func (r *round) finish(f *fleet, l *departures, h cluster.Host, m cluster.HostMemory) {
 	in := f.instances[h.ID]
 	if m.DrainedAt.IsZero() || in.Lifecycle != cluster.LifecycleInService || r.returns[h.ID] {
 		return
 	}
-	l.going++
 	l.standing--
 	waited := r.state.Now.Sub(m.DrainedAt)
 	d := Decision{Subject: cluster.HostSubject(h.ID), From: 1, To: 1, Numbers: []Number{{"drainedSeconds", waited.Seconds()}}}
+	overdue := waited >= f.rules.Removal.DrainTimeout.Duration
+	if overdue && !h.AgentConnected {
+		d.Reason = AgentDisconnected
+		r.tell(tellPhase, d)
+		return
+	}
+	l.going++
 	switch {
 	case r.pending[d.Subject]:
 		r.look(r.state.Now.Add(secondLook)) // the DRAINING itself is not shown yet
@@ -80,7 +87,7 @@ func (r *round) finish(f *fleet, l *departures, h cluster.Host, m cluster.HostMe
 		d.Reason = HostProtected
 		r.tell(tellPhase, d)
 	case !h.Empty():
-		if waited >= f.rules.Removal.DrainTimeout.Duration {
+		if overdue {
 			r.activate(h, DrainStuck, d.Numbers[0], Number{"tasks", float64(h.Running + h.Pending)})
 		}
 	case l.capacity-1 < f.floor():
@@ -152,16 +159,39 @@ func fullestZone(f *fleet, hosts []cluster.Host) int {
 }
 
 func (r *round) drainHost(f *fleet, h cluster.Host) {
-	m := r.memory.Hosts[h.ID]
 	subject := cluster.HostSubject(h.ID)
 	r.tell(drainPhase, Decision{
 		Subject: subject, From: 1, To: 0, Reason: HostEmpty,
-		Numbers: []Number{{"emptySeconds", r.state.Now.Sub(m.EmptySince).Seconds()}, {"hosts", float64(f.group.Desired)}},
+		Numbers: []Number{{"emptySeconds", r.state.Now.Sub(r.memory.Hosts[h.ID].EmptySince).Seconds()}, {"hosts", float64(f.group.Desired)}},
 		Changes: []cluster.Change{{Verb: cluster.DrainHost, Subject: subject, From: 1, To: 0, Host: h.ARN, Group: f.rules.Group}},
 	})
-	m.DrainedAt = r.state.Now
-	r.keepHost(h.ID, m)
-	r.look(r.state.Now.Add(secondLook))
+	r.look(r.state.Now.Add(secondLook)) // that round remembers that it was done, by the intent
+}
+
+// remembered is the memory of the hosts, with those marked that plimsoll
+// set to DRAINING. Only an intent proves that it did: a decision may be one that
+// was not carried out, and the DRAINING a person's. A host that could not be set
+// to DRAINING has to be empty for its time anew.
+func remembered(s cluster.State) map[string]cluster.HostMemory {
+	all := maps.Clone(s.Memory.Hosts)
+	if all == nil {
+		all = map[string]cluster.HostMemory{}
+	}
+	for _, i := range s.Intents { // oldest first
+		m := all[i.Subject.Name()]
+		switch {
+		case i.Verb == cluster.ActivateHost:
+			m.DrainedAt = s.Memory.Hosts[i.Subject.Name()].DrainedAt
+		case i.Verb != cluster.DrainHost:
+			continue
+		case i.Open() || i.Outcome == cluster.OutcomeShown:
+			m.DrainedAt = i.At
+		case i.Outcome == cluster.OutcomeRefused:
+			m.EmptySince = s.Now
+		}
+		all[i.Subject.Name()] = m
+	}
+	return all
 }
 
 // spare says whether all that has a place now has one without the host too.

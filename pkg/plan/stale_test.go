@@ -138,6 +138,11 @@ func TestAnyStateGivesASafePlan(t *testing.T) {
 				rt.Fatalf("%+v: %s", c, broken)
 			}
 		}
+		for _, d := range plan.Decisions {
+			if d.Reason == HostsSuffice && number(d, "unplaced") > 0 {
+				rt.Fatalf("%+v", d)
+			}
+		}
 		if !plan.Next.IsZero() && (!plan.Next.After(s.Now) || plan.Next.Sub(s.Now) >= sweep) {
 			rt.Fatalf("look again in %s", plan.Next.Sub(s.Now))
 		}

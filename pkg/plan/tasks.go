@@ -16,6 +16,10 @@ const (
 	freshLag     = 2 * time.Minute
 )
 
+// blindGoal is how long a goal that waits for hosts is followed while no signal
+// has a value; an older one says nothing about the load of now.
+const blindGoal = 15 * time.Minute
+
 // saturated is where a utilisation says how busy the tasks are, but no longer
 // how much more there is to do.
 const saturated = 95
@@ -32,9 +36,10 @@ type sizing struct {
 	now     time.Time
 
 	steered bool
-	base    int // the count that recommendations are compared with
-	wanted  int // the count to be reached
-	to      int // the desired count to set now
+	base    int  // the count that recommendations are compared with
+	blind   bool // no signal has a value: an earlier goal is followed
+	wanted  int  // the count to be reached
+	to      int  // the desired count to set now
 	hold    Reason
 	numbers []Number
 	next    time.Time // when what holds it may be over; zero: nobody knows
@@ -107,9 +112,20 @@ func newest(points cluster.Series, now time.Time, period time.Duration) (cluster
 	return cluster.Point{}, false
 }
 
+// saturated says whether the signal is a utilisation that cannot tell how much
+// more there is to do.
+func (g signal) saturated() bool {
+	utilisation := g.target.PerTask == 0 && (g.target.Metric == "cpu" || g.target.Metric == "memory")
+	return utilisation && g.value >= max(saturated, g.target.Target)
+}
+
 // count is the number of tasks that the signal wants, or base within tolerance
-// of it.
+// of it. Where tasks are missing, those that run may be saturated and still
+// count less than base: that is no wish for fewer.
 func (g signal) count(base, tolerance int) int {
+	if g.saturated() && g.demand < float64(base) {
+		return base
+	}
 	if base > 0 && math.Abs(g.demand/float64(base)-1)*100 <= float64(tolerance)+1e-9 {
 		return base
 	}
@@ -136,10 +152,26 @@ func (z *sizing) recommend(metrics map[string]cluster.Series) {
 	}
 	z.explain(lead, missing)
 	z.hold = WithinTolerance
+	if missing == len(z.rules.Scale) {
+		z.keepGoal()
+	}
 	if missing > 0 && want <= z.base {
 		z.hold, want = MetricMissing, z.base
 	}
 	z.wanted = want
+}
+
+// keepGoal settles what a service without any signal is compared with: the
+// count there is, or a goal that is young and waits for hosts only.
+func (z *sizing) keepGoal() {
+	switch {
+	case z.base == z.service.Desired:
+	case z.waited() < blindGoal:
+		z.blind = true
+		z.note(Number{"goalSeconds", z.waited().Seconds()})
+	default:
+		z.base = z.service.Desired
+	}
 }
 
 // explain notes the figures of the signal that leads.
@@ -156,7 +188,7 @@ func (z *sizing) explain(g signal, missing int) {
 		return
 	}
 	z.note(Number{"target", g.target.Target}, Number{"running", g.running})
-	if (g.target.Metric == "cpu" || g.target.Metric == "memory") && g.value >= saturated {
+	if g.saturated() {
 		z.note(Number{"saturated", saturated})
 	}
 }

@@ -53,6 +53,47 @@ func walkHealth(t *testing.T, tasks policy.Tasks, lo, hi, desired, live int) int
 	return n
 }
 
+// TestEverySmallServiceWithoutRoomGivesWay walks every service of up to six
+// wanted tasks of which the cluster holds no more than those that run, to every
+// lower count: what has no place must not keep it up.
+func TestEverySmallServiceWithoutRoomGivesWay(t *testing.T) {
+	for _, lo := range []int{0, 50, 75, 100} {
+		for desired := range 7 {
+			for live := range desired + 1 {
+				for healthy := range live + 1 {
+					for wanted := range desired + 1 {
+						walkCrowded(t, lo, desired, live, healthy, wanted)
+					}
+				}
+			}
+		}
+	}
+}
+
+func walkCrowded(t *testing.T, lo, desired, live, healthy, wanted int) {
+	w := smallService(t, policy.Tasks{Min: 0, Max: 6}, lo, 200, desired)
+	for i := range live {
+		health := "UNKNOWN"
+		if i >= healthy {
+			health = "UNHEALTHY"
+		}
+		w.task("web", 0, cluster.TaskRunning, "RUNNING", health)
+	}
+	w.s.Hosts[0].Registered = of(512*live+128, 8192) // and a little that is no room
+	w.s.Hosts[0].Remaining = of(128, 8192-512*live)
+	w.load["web"] = float64(wanted)
+	w.count()
+	for range 30 {
+		w.round()
+		w.tick()
+	}
+	v := w.s.Services[0]
+	if v.Desired != wanted || v.Running != min(wanted, live) || w.acted > 0 {
+		t.Fatalf("%d healthy of %d of %d, with a floor of %d %%: %d run and %d are desired, want %d",
+			healthy, live, desired, lo, v.Running, v.Desired, wanted)
+	}
+}
+
 func smallService(t *testing.T, tasks policy.Tasks, lo, hi, desired int) *world {
 	w := newWorld(t, policy.Policy{
 		Hosts:    []policy.HostGroup{groupRules("big", 1, 1)},

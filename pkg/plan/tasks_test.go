@@ -43,6 +43,12 @@ func newScene(t *testing.T) *scene {
 	return s
 }
 
+// full leaves no room in the cluster, now or later.
+func (s *scene) full() {
+	s.s.Hosts[0].Remaining = of(0, 0)
+	s.p.Hosts[0].Max = 1
+}
+
 func (s *scene) ago(d time.Duration) time.Time { return s.s.Now.Add(-d) }
 
 // cpu gives the metric one point that began so long ago.
@@ -93,6 +99,17 @@ func TestCounts(t *testing.T) {
 			s.m.Running = append(s.m.Running, cluster.Sample{At: s.ago(60 * time.Second), Count: 8})
 			s.web.Desired = 8
 		}, 10, AboveTarget},
+		{"tasks are missing and those that run are saturated: no wish for fewer", func(s *scene) {
+			s.cpu(100, lag)
+			s.web.Desired, s.web.MinimumHealthyPercent = 10, 0
+			s.full()
+			s.m.Wanted[0].Count = 1
+		}, 10, WaitingForHosts},
+		{"95 % is not saturated where the target is above", func(s *scene) {
+			s.cpu(95, lag)
+			s.rules.Scale[0].Target = 190
+			s.m.Wanted[0].Count = 2
+		}, 2, BelowTarget},
 		{"a total is shared among as many tasks as it takes", func(s *scene) {
 			s.rules.Scale = nil
 			s.also(policy.Target{Metric: "requests", PerTask: 100}, 701)
@@ -114,6 +131,12 @@ func TestCounts(t *testing.T) {
 			s.m.Wanted = nil
 		}, 4, MetricMissing},
 		{"no signal at all has a value: hold", func(*scene) {}, 4, MetricMissing},
+		{"a goal from before is no signal", func(s *scene) { s.m.Target, s.m.Since = 12, s.ago(15*time.Minute) }, 4, MetricMissing},
+		{"one that hosts have just come for is followed", func(s *scene) { s.m.Target, s.m.Since = 12, s.ago(14*time.Minute) }, 12, WaitingForHosts},
+		{"a goal from before counts where one signal says as much", func(s *scene) {
+			s.also(policy.Target{Metric: "requests", PerTask: 100}, 1200)
+			s.m.Target, s.m.Since = 12, s.ago(time.Hour)
+		}, 12, AboveTarget},
 		{"a series without points is unknown, not zero", func(s *scene) { s.s.Metrics["web/cpu"] = cluster.Series{} }, 4, MetricMissing},
 		{"a point too old is unknown", func(s *scene) { s.cpu(120, 7*time.Minute) }, 4, MetricMissing},
 		{"a point just young enough is not", func(s *scene) { s.cpu(120, 6*time.Minute) }, 8, AboveTarget},
@@ -221,6 +244,21 @@ func TestCounts(t *testing.T) {
 			s.m.Wanted[0].Count = 2
 			s.s.Tasks[0].Health = "UNHEALTHY"
 		}, 4, FloorReached},
+		{"missing tasks without a place are given up first", func(s *scene) {
+			s.cpu(30, lag)
+			s.web.Desired, s.m.Wanted[0].Count = 8, 2
+			s.full()
+		}, 2, BelowTarget},
+		{"a missing task that has a place may start before the call", func(s *scene) {
+			s.cpu(30, lag)
+			s.web.Desired, s.m.Wanted[0].Count = 8, 2
+		}, 8, FloorReached},
+		{"of four missing tasks two have a place: two may be taken for gone", func(s *scene) {
+			s.cpu(30, lag)
+			s.web.Desired, s.m.Wanted[0].Count = 8, 2
+			s.s.Hosts[0].Remaining = of(1024, 16384)
+			s.web.MinimumHealthyPercent = 50
+		}, 4, BelowTarget},
 		{"as far down as the floor lets", func(s *scene) {
 			s.cpu(15, lag)
 			s.m.Wanted[0].Count, s.web.MinimumHealthyPercent = 1, 50
@@ -304,6 +342,21 @@ func TestAMissingSignalIsCounted(t *testing.T) {
 	d := decision(t, s.plan(), "service/web")
 	if number(d, "missing") != 1 || number(d, "requests") != 601 || number(d, "perTask") != 100 {
 		t.Errorf("%v, want one missing and the figures of the other", d.Numbers)
+	}
+}
+
+// TestAnOldGoalIsForgotten: when signals come back, it is the count there is
+// that they are compared with.
+func TestAnOldGoalIsForgotten(t *testing.T) {
+	s := newScene(t)
+	s.m.Target, s.m.Since = 12, s.ago(time.Hour)
+	p := s.plan()
+	if m := p.Memory.Services["web"]; m.Target != 4 || !m.Since.IsZero() || number(decision(t, p, "service/web"), "missing") != 1 {
+		t.Errorf("the goal is %d since %s, want none beyond the four tasks", m.Target, m.Since)
+	}
+	s.m.Since = s.ago(time.Minute)
+	if d := decision(t, s.plan(), "service/web"); number(d, "goalSeconds") != 60 || number(d, "missing") != 1 {
+		t.Errorf("%+v, want to be told of the goal that is followed", d.Numbers)
 	}
 }
 

@@ -47,6 +47,17 @@ func (n *need) of(count int) want {
 	return w
 }
 
+// homeless is how many of the tasks that the desired count has and ECS has not
+// yet started find no place in a room, though it were all theirs: those that do
+// may start at any moment.
+func (n *need) homeless(r *room) int {
+	if n == nil || n.owed == 0 {
+		return 0
+	}
+	v := n.z.service
+	return max(0, v.Desired-n.z.tally.there(v)-r.clone().place(n.of(n.owed)).Placed)
+}
+
 // share gives the room there is to what is owed, first, and then to wishes in
 // turns, so that one large service does not starve the others.
 func share(needs []*need, r *room) {

@@ -204,10 +204,13 @@ func (w *world) tasks(service, last string) int {
 // round plans, checks each action's promises and carries it out.
 func (w *world) round() Plan {
 	plan := Cluster(w.s, w.p)
-	w.acted = 0
+	w.acted, w.s.Intents = 0, nil
 	for _, c := range plan.Actions() {
 		w.acted++
 		w.do(c)
+		if c.Verb == cluster.DrainHost { // the cluster does not show who drained it
+			w.s.Intents = append(w.s.Intents, cluster.Intent{Change: c, At: w.s.Now, Outcome: cluster.OutcomeShown})
+		}
 	}
 	w.s.Memory = plan.Memory
 	return plan
@@ -253,7 +256,7 @@ func (w *world) setCount(c cluster.Change) {
 	if c.To < rules.Tasks.Min || c.To > rules.Tasks.Max {
 		w.t.Fatalf("S7: %+v is outside %+v", c, *rules.Tasks)
 	}
-	if taken := min(healthy, c.From-c.To); taken > 0 && (healthy-taken)*100 < v.MinimumHealthyPercent*c.To {
+	if taken := min(healthy, live-c.To); taken > 0 && (healthy-taken)*100 < v.MinimumHealthyPercent*c.To {
 		w.t.Fatalf("S1: %+v leaves %d healthy of %d", c, healthy-taken, healthy)
 	}
 	if started := c.To - live; c.To > c.From && started > 0 && (existing+started)*100 > v.MaximumPercent*c.To {
