@@ -125,7 +125,7 @@ func (o *outside) file(what, name string) ([]byte, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, failed(exitNotFound, "there is no %s %s", what, name)
 	case err != nil:
-		return nil, fmt.Errorf("read %s: %w", what, err)
+		return nil, err // it names the file
 	}
 	return raw, nil
 }

@@ -38,8 +38,8 @@ The exit code is 8 if an expectation was missed or a promise was broken.`,
 			if err != nil {
 				return err
 			}
-			if c.Flags().Changed("peak") && (q.trace == "" || !(q.peak > 0)) {
-				return failed(exitUsage, "--peak is the requests a second at the height of a --trace, more than 0")
+			if c.Flags().Changed("peak") && (q.trace == "" || !(q.peak > 0 && q.peak <= 1e9)) {
+				return failed(exitUsage, "--peak is the requests a second at the height of a --trace, more than 0 and 1e9 at most")
 			}
 			if len(args) == 0 {
 				return o.list(c)

@@ -1,6 +1,8 @@
 package scenario
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -10,20 +12,20 @@ import (
 	"github.com/plimsoll-ecs/plimsoll/pkg/simcloud"
 )
 
-// happenings are what a scenario's world may do of itself. What finds nobody to
-// happen to does not happen.
-func happenings() map[string]func(*world, Happening) {
-	return map[string]func(*world, Happening){
-		"killHost": func(w *world, h Happening) { w.eachHost(h, w.cloud.World().KillHost) },
-		"agentDown": func(w *world, h Happening) {
-			w.eachHost(h, func(id string) error { return w.cloud.World().AgentDown(id, h.For.Duration) })
+// happenings are what a scenario's world may do of itself. One that could not
+// happen, or not to as many as it counts, is an error.
+func happenings() map[string]func(*world, Happening) error {
+	return map[string]func(*world, Happening) error{
+		"killHost": func(w *world, h Happening) error { return w.eachHost(h, w.cloud.World().KillHost) },
+		"agentDown": func(w *world, h Happening) error {
+			return w.eachHost(h, func(id string) error { return w.cloud.World().AgentDown(id, h.For.Duration) })
 		},
 		"crashTask":  (*world).crash,
 		"noCapacity": (*world).noCapacity,
-		"setDesired": func(w *world, h Happening) {
-			w.told(h, w.cloud.World().SetDesiredByHand(w.Policy.Cluster, h.Service, h.Count))
+		"setDesired": func(w *world, h Happening) error {
+			return w.cloud.World().SetDesiredByHand(w.Policy.Cluster, h.Service, h.Count)
 		},
-		"setMax": func(w *world, h Happening) { w.told(h, w.cloud.World().ChangeMax(h.Group, h.Count)) },
+		"setMax": func(w *world, h Happening) error { return w.cloud.World().ChangeMax(h.Group, h.Count) },
 	}
 }
 
@@ -32,18 +34,29 @@ func happeningNames() string {
 	return strings.Join(slices.Sorted(maps.Keys(happenings())), ", ")
 }
 
-// happen puts the scenario's happenings at their times.
+// happen puts the scenario's happenings at their times. One that does not take
+// place is kept: a bad day that was none must not pass for one.
 func (w *world) happen() {
 	for _, h := range w.Events {
-		w.cloud.At(w.Start.Add(h.At.Duration), func() { happenings()[h.Do](w, h) })
+		w.cloud.At(w.Start.Add(h.At.Duration), func() {
+			if err := happenings()[h.Do](w, h); err != nil {
+				w.missed = append(w.missed, Held{Name: h.Do + " at " + h.At.String() + " takes place", Detail: err.Error()})
+			}
+		})
 	}
 }
 
-// told logs what could not happen.
-func (w *world) told(h Happening, err error) {
-	if err != nil {
-		w.log.Sugar().Warnf("%s at %s: %v", h.Do, h.At.Duration, err)
+// each does to as many of the candidates as a happening counts, chosen by chance.
+func (w *world) each(h Happening, candidates []string, do func(string) error) error {
+	wanted := max(1, h.Count)
+	if len(candidates) < wanted {
+		return fmt.Errorf("there were %d to happen to, not %d", len(candidates), wanted)
 	}
+	var failed error
+	for _, n := range w.chance(h).Perm(len(candidates))[:wanted] {
+		failed = errors.Join(failed, do(candidates[n]))
+	}
+	return failed
 }
 
 // chance is a happening's own: the same for a seed whatever else happens.
@@ -52,7 +65,7 @@ func (w *world) chance(h Happening) *rand.Rand {
 }
 
 // eachHost does to as many hosts of the group as the happening counts.
-func (w *world) eachHost(h Happening, do func(instance string) error) {
+func (w *world) eachHost(h Happening, do func(instance string) error) error {
 	var ids []string
 	for _, g := range w.cloud.World().Groups() {
 		for _, i := range g.Instances {
@@ -61,34 +74,33 @@ func (w *world) eachHost(h Happening, do func(instance string) error) {
 			}
 		}
 	}
-	for _, n := range w.chance(h).Perm(len(ids))[:min(len(ids), max(1, h.Count))] {
-		w.told(h, do(ids[n]))
-	}
+	return w.each(h, ids, do)
 }
 
-func (w *world) crash(h Happening) {
-	s, _ := w.cloud.World().Service(w.Policy.Cluster, h.Service) // checked when the scenario was read
-	var running []simcloud.TaskView
+func (w *world) crash(h Happening) error {
+	var running []string
 	for _, v := range w.cloud.World().Services(true) {
-		if v.Name == s.Name {
-			running = slices.DeleteFunc(v.Tasks, func(t simcloud.TaskView) bool { return !t.Serving })
+		for _, t := range v.Tasks {
+			if v.Name == h.Service && t.Serving {
+				running = append(running, t.ARN)
+			}
 		}
 	}
-	for _, n := range w.chance(h).Perm(len(running))[:min(len(running), max(1, h.Count))] {
-		w.told(h, w.cloud.World().CrashTask(w.Policy.Cluster, running[n].ARN))
-	}
+	return w.each(h, running, func(arn string) error { return w.cloud.World().CrashTask(w.Policy.Cluster, arn) })
 }
 
 // noCapacity lets EC2 refuse launches in the group's zone, or in all of them.
-func (w *world) noCapacity(h Happening) {
+func (w *world) noCapacity(h Happening) error {
+	var failed error
 	for _, zone := range w.group(h.Group).Zones {
 		if h.Zone == "" || h.Zone == zone {
-			w.told(h, w.cloud.World().SetCapacityError(h.Group, zone, true))
+			failed = errors.Join(failed, w.cloud.World().SetCapacityError(h.Group, zone, true))
 			w.cloud.At(w.cloud.Now().Add(max(time.Minute, h.For.Duration)), func() {
-				w.told(h, w.cloud.World().SetCapacityError(h.Group, zone, false))
+				_ = w.cloud.World().SetCapacityError(h.Group, zone, false) // it was there before
 			})
 		}
 	}
+	return failed
 }
 
 // behave sets what of AWS's behaviour the scenario sets.

@@ -2,9 +2,11 @@ package scenario
 
 import (
 	"embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -186,11 +188,29 @@ func (v *validation) serviceAt(path string, s Service) {
 	v.check(within(s.MinimumHealthyPercent, 0, 100), path+".minimumHealthyPercent", orNothing(s.MinimumHealthyPercent), "0 to 100")
 	v.check(within(s.MaximumPercent, 100, 1000), path+".maximumPercent", orNothing(s.MaximumPercent), "100 to 1000")
 	v.spreadAt(path+".startUp", s.StartUp)
+	v.placementAt(path, s)
 	if s.Load == nil {
 		return
 	}
 	v.check(s.Load.CPUPerRequest > 0, path+".load.cpuPerRequest", s.Load.CPUPerRequest, "CPU-unit-seconds, more than 0")
 	v.shapeAt(path+".load.shape", s.Load.Shape)
+}
+
+// placementAt checks the placement in ECS's words; an expression is left to the
+// simulated ECS.
+func (v *validation) placementAt(path string, s Service) {
+	for n, p := range s.Strategies {
+		at := fmt.Sprintf("%s.placementStrategy[%d]", path, n)
+		fields := map[string]string{"random": "^$", "spread": "^(instanceId|host|attribute:.+)$", "binpack": "^(?i:cpu|memory)$"}
+		field, known := fields[p.Type]
+		v.check(known, at+".type", fmt.Sprintf("%q", p.Type), "random, spread or binpack")
+		v.check(!known || regexp.MustCompile(field).MatchString(p.Field), at+".field", fmt.Sprintf("%q", p.Field), "instanceId or attribute:NAME for spread, cpu or memory for binpack, none for random")
+	}
+	for n, c := range s.Constraints {
+		at := fmt.Sprintf("%s.placementConstraints[%d]", path, n)
+		v.check(c.Type == "distinctInstance" || c.Type == "memberOf", at+".type", fmt.Sprintf("%q", c.Type), "distinctInstance or memberOf")
+		v.check(c.Type != "memberOf" || c.Expression != "", at+".expression", "nothing", "an expression of the cluster query language for memberOf")
+	}
 }
 
 func within(n *int, least, most int) bool { return n == nil || *n >= least && *n <= most }
@@ -236,6 +256,7 @@ func (v *validation) expectationAt(path string, e Expectation) {
 	v.check(e.AtLeast != nil || e.AtMost != nil, path, "no bound", "atLeast, atMost or both")
 	v.check(!momentary(e.Measure) || e.At != nil, path+".at", "nothing", "a time since the start for "+e.Measure)
 	v.check(e.At == nil || momentary(e.Measure) && e.At.Duration <= v.Length.Duration, path+".at", deref(e.At), "a time since the start, within length, for a measure of a moment")
+	v.check(!known || perService(e.Measure) || e.Service == "", path+".service", fmt.Sprintf("%q", e.Service), "none: "+e.Measure+" is of all services")
 	v.check(!perService(e.Measure) || slices.Contains(v.serviceNames(), e.Service), path+".service", fmt.Sprintf("%q", e.Service), "one of "+strings.Join(v.serviceNames(), ", "))
 }
 
@@ -259,9 +280,9 @@ func (v *validation) policyAt(path string) {
 			x.Path, x.Line = strings.TrimSuffix(path+"."+x.Path, "."), 0 // its line is that of another document
 			v.problems = append(v.problems, x)
 		}
-		return
+		_ = json.Unmarshal(v.Raw, &p) // as far as it can be read: its problems were told
 	}
-	v.check(err == nil, path, err, "a policy as in plimsoll.yaml")
+	v.check(err == nil || len(wrong) > 0, path, err, "a policy as in plimsoll.yaml")
 	for n, g := range p.Hosts {
 		v.check(slices.Contains(v.groupNames(), g.Group), fmt.Sprintf("%s.hosts[%d].group", path, n), g.Group, "a group of this scenario: "+strings.Join(v.groupNames(), ", "))
 	}

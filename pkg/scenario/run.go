@@ -30,6 +30,9 @@ type Options struct {
 // itself failed, or that ctx ended; broken promises and missed expectations are
 // in the result.
 func Run(ctx context.Context, s Scenario, o Options) (Result, error) {
+	if s.Length.Duration <= 0 {
+		return Result{}, fmt.Errorf("run %s: a length of %s is none", s.Name, s.Length)
+	}
 	monitors := newMonitors(s.Policy)
 	w, err := build(ctx, s, simcloud.Options{
 		Start: s.Start, Seed: o.Seed, Driver: o.Driver, Account: account, Region: region, Trace: o.Trace, Watch: monitors.watch, Failed: monitors.failed,
@@ -70,7 +73,7 @@ func Run(ctx context.Context, s Scenario, o Options) (Result, error) {
 	if err := w.collect(ctx, &r); err != nil {
 		return Result{}, fmt.Errorf("collect %s: %w", s.Name, err)
 	}
-	r.Expectations = s.judge(r)
+	r.Expectations = append(s.judge(r), w.missed...)
 	return r, nil
 }
 

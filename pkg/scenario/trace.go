@@ -20,6 +20,12 @@ type Trace struct {
 	scale   float64
 }
 
+// What a trace may hold at most: a year, and more than anybody is asked.
+const (
+	longest = 366 * 24 * 3600
+	highest = 1_000_000_000
+)
+
 // ReadTrace reads a trace of lines `seconds,value`; lines that begin with # and
 // a first line of column names are passed over. name is for its problems, each
 // of which names its line.
@@ -62,13 +68,15 @@ func (t *Trace) check(name string) policy.Problems {
 }
 
 func (t *Trace) add(line string) *policy.Problem {
-	const allowed = "seconds,value: two numbers, 0 or more, the seconds rising"
+	const allowed = "seconds,value: two numbers, 0 or more, the seconds rising up to a year"
 	a, b, two := strings.Cut(line, ",")
 	at, err1 := strconv.ParseFloat(strings.TrimSpace(a), 64)
 	v, err2 := strconv.ParseFloat(strings.TrimSpace(b), 64)
 	switch {
 	case !two || err1 != nil || err2 != nil || math.IsNaN(at+v) || math.IsInf(at+v, 0):
 		return &policy.Problem{Found: strconv.Quote(line), Allowed: allowed}
+	case at > longest || v > highest:
+		return &policy.Problem{Found: strconv.Quote(line), Allowed: allowed, Help: fmt.Sprintf("no run is longer than %d s, and no rate higher than %d", longest, highest)}
 	case at < 0 || v < 0:
 		return &policy.Problem{Found: strconv.Quote(line), Allowed: allowed, Help: "a rate below zero means nothing"}
 	case len(t.seconds) > 0 && at <= t.seconds[len(t.seconds)-1]:

@@ -38,11 +38,12 @@ const (
 // world is a simulated account with a scenario's cluster and the controller in it.
 type world struct {
 	Scenario
-	cloud *simcloud.Cloud
-	log   *zap.Logger
-	seed  uint64
-	urls  map[string]string // of the queues, by name
-	spoil sabotage          // nil: nothing
+	cloud  *simcloud.Cloud
+	log    *zap.Logger
+	seed   uint64
+	urls   map[string]string // of the queues, by name
+	missed []Held            // happenings that did not take place
+	spoil  sabotage          // nil: nothing
 }
 
 // sabotage puts misbehaving ports in place of those of reconcile: a test's, to
