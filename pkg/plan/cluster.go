@@ -320,6 +320,7 @@ func (r *round) awaitOpening(f *fleet, stopped Reason) {
 		for _, until := range f.memory.Refused {
 			r.look(until)
 		}
+	default: // nothing opens by time alone
 	}
 }
 

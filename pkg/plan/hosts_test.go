@@ -306,6 +306,15 @@ func TestHosts(t *testing.T) {
 			y.s.Revisions["rev/web"] = cluster.Revision{Needs: of(2049, 1)}
 			y.owe(1)
 		}, "service/web", FitsNoHost, nil},
+		{"and its groups do not suffice for it", func(y *yard) {
+			y.s.Revisions["rev/web"] = cluster.Revision{Needs: of(2049, 1)}
+			y.owe(1)
+		}, "group/one", FitsNoHost, nil},
+		{"another group's hosts will hold it", func(y *yard) { y.owe(1) }, "group/two", HostsOnTheirWay, []string{"launch one a 01"}},
+		{"another group's host comes back for it", func(y *yard) {
+			y.drained("one", time.Minute)
+			y.owe(1)
+		}, "group/two", HostNeeded, []string{"activate i-001"}},
 		{"a daemon takes its part of each new host", func(y *yard) {
 			y.service("agent", 0, 0, 100, of(1024, 1))
 			y.s.Services[1].Scheduling = "DAEMON"

@@ -66,8 +66,7 @@ func (r *round) survey(f *fleet, launched int) *departures {
 // drained it could not see yet: it comes back, so that it does not use up the
 // removal budget for good; nor does one whose agent went away. A host that a person set to DRAINING is left alone.
 func (r *round) finish(f *fleet, l *departures, h cluster.Host, m cluster.HostMemory) {
-	in := f.instances[h.ID]
-	if m.DrainedAt.IsZero() || in.Lifecycle != cluster.LifecycleInService || r.returns[h.ID] {
+	if !f.drainedByUs(h, m) || r.returns[h.ID] {
 		return
 	}
 	l.standing--
@@ -83,7 +82,7 @@ func (r *round) finish(f *fleet, l *departures, h cluster.Host, m cluster.HostMe
 	switch {
 	case r.pending[d.Subject]:
 		r.look(r.state.Now.Add(secondLook)) // the DRAINING itself is not shown yet
-	case in.Protected:
+	case f.instances[h.ID].Protected:
 		d.Reason = HostProtected
 		r.tell(tellPhase, d)
 	case !h.Empty():
@@ -232,14 +231,20 @@ func (r *round) drainedByUs() []cluster.Host {
 			continue
 		}
 		for _, h := range f.hosts {
-			ours := h.Status == cluster.HostDraining && !r.state.Memory.Hosts[h.ID].DrainedAt.IsZero()
-			inService := f.instances[h.ID].Lifecycle == cluster.LifecycleInService
-			if ours && inService && h.AgentConnected && h.Empty() && !r.pending[cluster.HostSubject(h.ID)] {
+			ours := f.drainedByUs(h, r.state.Memory.Hosts[h.ID])
+			if ours && h.AgentConnected && h.Empty() && !r.pending[cluster.HostSubject(h.ID)] {
 				out = append(out, h)
 			}
 		}
 	}
 	return out
+}
+
+// drainedByUs says whether the host is DRAINING by plimsoll and has not begun to
+// terminate.
+func (f *fleet) drainedByUs(h cluster.Host, m cluster.HostMemory) bool {
+	inService := f.instances[h.ID].Lifecycle == cluster.LifecycleInService
+	return h.Status == cluster.HostDraining && !m.DrainedAt.IsZero() && inService
 }
 
 // earlier is the earlier of two times, where zero is none.
