@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// killed is what a call of a killed invocation panics with, and each later call
-// of it too, deferred ones included: its unwinding has no effect on the world.
+// killed is the panic of every call that a killed invocation makes, also of those
+// in deferred functions: while it unwinds the world stays as it is.
 type killed struct{}
 
 // How an invocation ends when it does not return.
