@@ -427,7 +427,7 @@ func TestHosts(t *testing.T) {
 			y.idle("one", "b", time.Hour)
 		}, "group/one", RemovalBudget, nil},
 		{"the DRAINING never came to be: forgotten", func(y *yard) {
-			y.drained("one", 90*time.Second).Status = cluster.HostActive
+			y.drained("one", 140*time.Second).Status = cluster.HostActive
 			y.idle("one", "b", time.Hour)
 		}, "host/i-002", HostEmpty, []string{"drain i-002"}},
 		{"taken back, and an older read shows it DRAINING: not terminated", func(y *yard) {

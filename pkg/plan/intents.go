@@ -15,10 +15,11 @@ const supposedPrefix = "intent:"
 // supposedID says whether an instance is one that an intent stands for.
 func supposedID(id string) bool { return strings.HasPrefix(id, supposedPrefix) }
 
-// staleReads is how long after a change a read may still be older than it.
-// One read that shows a change does not end this: the next may come from
-// another replica.
-const staleReads = 90 * time.Second
+// staleReads is how long after a change was noted a read may still be older than
+// it: its call starts up to a lease of 75 s later, and reads lag behind that by
+// up to a minute. One read that shows a change does not end this: the next may
+// come from another replica.
+const staleReads = 140 * time.Second
 
 // Overlay lets open intents stand in for reads that may be older than they
 // are (design of a round, rule 5), and returns the state that a plan may rest

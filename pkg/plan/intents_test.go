@@ -47,7 +47,7 @@ func TestOverlay(t *testing.T) {
 	const quiet = "web 4, one 2 of 2, i-1 ACTIVE InService"
 	type intents []cluster.Intent
 	open := func(c cluster.Change, ids ...string) cluster.Intent {
-		return cluster.Intent{ID: "x", Change: c, At: noon().Add(-2 * time.Minute), Instances: ids}
+		return cluster.Intent{ID: "x", Change: c, At: noon().Add(-150 * time.Second), Instances: ids}
 	}
 	young := func(c cluster.Change, ids ...string) cluster.Intent {
 		return cluster.Intent{ID: "x", Change: c, At: noon().Add(-time.Minute), Instances: ids}

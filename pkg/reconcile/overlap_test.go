@@ -521,6 +521,28 @@ func TestLaunchesArePlannedOnceThoughReadsAreStale(t *testing.T) {
 	}
 }
 
+// A round that is frozen between two of its calls makes the second long after it
+// noted it: reads may be older than that for a minute more.
+func TestACallLongAfterItsNoteIsNotRepeated(t *testing.T) {
+	for pause := 40 * time.Second; pause <= 70*time.Second; pause += 2 * time.Second {
+		v, err := newOverlap(t.Context(), planted{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := []delivery{
+			{After: 40 * time.Second, Faults: []trouble{{Call: 6, Kind: freeze, Pause: pause}}},
+			{After: 90 * time.Second}, {After: 20 * time.Second, Age: stalest}, {After: 10 * time.Second, Age: stalest},
+		}
+		others := []happening{{After: 21 * time.Second, Service: "web", Load: 2}, {After: time.Second, Service: "api", Load: 8, Hand: 4}, {After: 15 * time.Second, Service: "api", Load: 3}}
+		if err := v.play(all, others); err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range v.broken {
+			t.Errorf("frozen for %s: %s", pause, b)
+		}
+	}
+}
+
 func TestPlantedBugsOfOverlappingRoundsAreCaught(t *testing.T) {
 	for _, bug := range []struct {
 		name, promise string
