@@ -51,8 +51,8 @@ func table() map[string]rule {
 		"functions/ingest":    {ours: words("events pkg/handler pkg/policy pkg/reconcile pkg/store"), theirs: []string{zap}},
 		"functions/reconcile": {ours: words("events pkg/awscloud/clusterside pkg/cluster pkg/handler pkg/plan pkg/policy pkg/reconcile pkg/store"), theirs: []string{zap}},
 
-		"functions/ingest/bootstrap":    {ours: words("functions/ingest pkg/policy"), theirs: lambda()},
-		"functions/reconcile/bootstrap": {ours: words("functions/reconcile pkg/policy pkg/reconcile"), theirs: lambda()},
+		"functions/ingest/bootstrap":    {ours: words("functions/ingest pkg/handler pkg/policy"), theirs: lambda()},
+		"functions/reconcile/bootstrap": {ours: words("functions/reconcile pkg/handler pkg/policy pkg/reconcile"), theirs: lambda()},
 
 		"test": {},
 	}

@@ -87,6 +87,14 @@ func Each(log *zap.Logger, do func(ctx context.Context, m Message) error) func(c
 	}
 }
 
+// NewLog returns the log of a function: JSON, and no line left out, whatever a
+// large plan writes.
+func NewLog() (*zap.Logger, error) {
+	c := zap.NewProductionConfig()
+	c.Sampling, c.DisableCaller = nil, true
+	return c.Build()
+}
+
 // Guard returns a panic of do as an error and logs its stack.
 func Guard(log *zap.Logger, do func() error) (err error) {
 	defer func() {

@@ -531,7 +531,9 @@ func TestACallLongAfterItsNoteIsNotRepeated(t *testing.T) {
 		}
 		all := []delivery{
 			{After: 40 * time.Second, Faults: []trouble{{Call: 6, Kind: freeze, Pause: pause}}},
-			{After: 90 * time.Second}, {After: 20 * time.Second, Age: stalest}, {After: 10 * time.Second, Age: stalest},
+			{After: 90 * time.Second},
+			{After: 20 * time.Second, Age: stalest},
+			{After: 10 * time.Second, Age: stalest},
 		}
 		others := []happening{{After: 21 * time.Second, Service: "web", Load: 2}, {After: time.Second, Service: "api", Load: 8, Hand: 4}, {After: 15 * time.Second, Service: "api", Load: 3}}
 		if err := v.play(all, others); err != nil {

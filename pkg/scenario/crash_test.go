@@ -77,7 +77,8 @@ func crashed(t *testing.T, n int, mode simcloud.CrashMode) outcome {
 	var out outcome
 	out.actions = map[int][]string{}
 	var w *world
-	o := simcloud.Options{Start: s.Start, Seed: 7, Account: account, Region: region, Failed: m.failed,
+	o := simcloud.Options{
+		Start: s.Start, Seed: 7, Account: account, Region: region, Failed: m.failed,
 		Watch: func(c simcloud.Call) {
 			m.watch(c)
 			if n > 0 {

@@ -3,8 +3,8 @@ package scenario
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
-	"math"
 	"sort"
 	"strconv"
 	"strings"
@@ -68,19 +68,19 @@ func (t *Trace) check(name string) policy.Problems {
 }
 
 func (t *Trace) add(line string) *policy.Problem {
-	const allowed = "seconds,value: two numbers, 0 or more, the seconds rising up to a year"
+	problem := policy.Problem{Found: strconv.Quote(line), Allowed: "seconds,value: two numbers, 0 or more, the seconds rising up to a year"}
 	a, b, two := strings.Cut(line, ",")
 	at, err1 := strconv.ParseFloat(strings.TrimSpace(a), 64)
 	v, err2 := strconv.ParseFloat(strings.TrimSpace(b), 64)
 	switch {
-	case !two || err1 != nil || err2 != nil || math.IsNaN(at+v) || math.IsInf(at+v, 0):
-		return &policy.Problem{Found: strconv.Quote(line), Allowed: allowed}
-	case at > longest || v > highest:
-		return &policy.Problem{Found: strconv.Quote(line), Allowed: allowed, Help: fmt.Sprintf("no run is longer than %d s, and no rate higher than %d", longest, highest)}
-	case at < 0 || v < 0:
-		return &policy.Problem{Found: strconv.Quote(line), Allowed: allowed, Help: "a rate below zero means nothing"}
+	case !two || errors.Join(err1, err2) != nil:
+		return &problem
+	case !(at >= 0 && at <= longest && v >= 0 && v <= highest): // NaN is neither
+		problem.Help = fmt.Sprintf("no run is longer than %d s, and a rate is from 0 to %d", longest, highest)
+		return &problem
 	case len(t.seconds) > 0 && at <= t.seconds[len(t.seconds)-1]:
-		return &policy.Problem{Found: strconv.Quote(line), Allowed: allowed, Help: "sort the lines by their seconds"}
+		problem.Help = "sort the lines by their seconds"
+		return &problem
 	}
 	t.seconds, t.values = append(t.seconds, at), append(t.values, v)
 	return nil

@@ -13,9 +13,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
-	"go.uber.org/zap"
 
 	"github.com/plimsoll-ecs/plimsoll/functions/ingest"
+	"github.com/plimsoll-ecs/plimsoll/pkg/handler"
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
 )
 
@@ -30,14 +30,7 @@ func main() {
 		Account: os.Getenv("PLIMSOLL_ACCOUNT"), Region: cfg.Region,
 		Table: os.Getenv("PLIMSOLL_TABLE"), Queues: map[string]string{"reconcile": os.Getenv("PLIMSOLL_RECONCILE_QUEUE")}, Ingress: os.Getenv("PLIMSOLL_INGRESS_QUEUE"),
 	}
-	lambda.Start(ingest.New(ports, must(where, where.Missing()), must(policy.Decode(must(os.ReadFile("policy.json")))), must(logged().Build())))
-}
-
-// logged is a log that leaves out no line, whatever a large plan writes.
-func logged() zap.Config {
-	c := zap.NewProductionConfig()
-	c.Sampling, c.DisableCaller = nil, true
-	return c
+	lambda.Start(ingest.New(ports, must(where, where.Missing()), must(policy.Decode(must(os.ReadFile("policy.json")))), must(handler.NewLog())))
 }
 
 // must ends the start: what is wrong with a deployment must fail no message.

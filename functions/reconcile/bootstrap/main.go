@@ -16,9 +16,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
-	"go.uber.org/zap"
 
 	"github.com/plimsoll-ecs/plimsoll/functions/reconcile"
+	"github.com/plimsoll-ecs/plimsoll/pkg/handler"
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
 	rounds "github.com/plimsoll-ecs/plimsoll/pkg/reconcile"
 )
@@ -37,15 +37,8 @@ func main() {
 	}
 	where := reconcile.Config{Table: os.Getenv("PLIMSOLL_TABLE"), Ingress: os.Getenv("PLIMSOLL_INGRESS_QUEUE")}
 	lambda.Start(reconcile.New(ports, must(where, where.Missing()), must(policy.Decode(must(os.ReadFile("policy.json")))), reconcile.Edges{
-		Clock: time.Now, Run: reconcile.Concurrent, Log: must(logged().Build()),
+		Clock: time.Now, Run: reconcile.Concurrent, Log: must(handler.NewLog()),
 	}))
-}
-
-// logged is a log that leaves out no line, whatever a large plan writes.
-func logged() zap.Config {
-	c := zap.NewProductionConfig()
-	c.Sampling, c.DisableCaller = nil, true
-	return c
 }
 
 // must ends the start: what is wrong with a deployment must fail no message.
