@@ -31,7 +31,7 @@ func taskReasons() []Explanation {
 		{CeilingReached, "More tasks would take the service above its maximum percent while earlier ones still stop.", "A higher `maximumPercent` lets tasks start while others stop."},
 		{NotSteered, "The count is not one that plimsoll sets: the policy has no `tasks` for the service, or it is a daemon, or its deployment controller is not `ECS`.", ""},
 		{NoSignal, "The policy names no signal for the service: its count is only kept between `tasks.min` and `tasks.max`.", "Name a signal under `scale`."},
-		{RevisionMissing, "The service's task definition could not be read: what a task takes is not known, so the count is not raised.", "See whether the task definition still exists."},
+		{RevisionMissing, "The service's task definition could not be read: what a task takes is not known, so the count is not raised, and no host leaves that it may need.", "See whether the task definition still exists."},
 		{ServiceMissing, "The policy names a service that ECS does not know in this cluster.", "Create the service or take it out of the policy."},
 	}
 }

@@ -397,6 +397,11 @@ func TestHosts(t *testing.T) {
 			g := y.group("one")
 			g.Instances = append(g.Instances, cluster.Instance{ID: "i-x", Lifecycle: "Terminating:Wait"})
 		}, "group/one", RemovalBudget, nil},
+		{"an empty host stays while nobody knows what an owed task takes", func(y *yard) {
+			y.idle("one", "a", time.Hour)
+			y.owe(1)
+			clear(y.s.Revisions)
+		}, "group/one", RevisionMissing, nil},
 		{"an empty host that holds what is owed stays", func(y *yard) { y.idle("one", "a", time.Hour); y.owe(1) }, "group/one", HostNeeded, nil},
 		{"of two empty hosts one is enough for what is owed", func(y *yard) {
 			y.idle("one", "a", time.Hour)

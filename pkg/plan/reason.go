@@ -22,7 +22,7 @@ const (
 	CeilingReached  Reason = "ceilingReached"  // more tasks would take the service above its maximum percent
 	NotSteered      Reason = "notSteered"      // the service is not one whose count plimsoll may set
 	NoSignal        Reason = "noSignal"        // the policy names no signal: the count is only kept within its bounds
-	RevisionMissing Reason = "revisionMissing" // the service's task definition could not be read: its count is not raised
+	RevisionMissing Reason = "revisionMissing" // the service's task definition could not be read: its count is not raised and no host leaves
 	ServiceMissing  Reason = "serviceMissing"  // the policy names a service that ECS does not know
 )
 

@@ -123,6 +123,9 @@ func (r *round) consider(f *fleet, l *departures, h cluster.Host, m cluster.Host
 // minimum, from the zone with the most hosts first. It returns how many, and
 // what holds the others.
 func (r *round) drain(f *fleet, l *departures) (int, Reason) {
+	if slices.ContainsFunc(r.sizings, func(z *sizing) bool { return z.hold == RevisionMissing }) {
+		return 0, RevisionMissing // what is owed there may need the host
+	}
 	drained, why := 0, HostNeeded
 	for tried := 0; len(l.due) > 0 && tried < mostTried; tried++ {
 		switch {
