@@ -375,12 +375,15 @@ func silent(s *Scenario) {
 	s.Policy = s.Policy.Defaulted()
 }
 
-// takeLease is another's taking of the lease, from outside of virtual time.
+// takeLease is another's taking of the lease, at once and from outside of any
+// invocation: it is over before a call that is made next takes effect.
 func takeLease(w *world, holder string) {
-	_, _ = w.cloud.DynamoDB().UpdateItem(context.Background(), &dynamodb.UpdateItemInput{
-		TableName: aws.String(table), Key: item{"pk": &ddb.AttributeValueMemberS{Value: leaseKey("prod")}, "sk": &ddb.AttributeValueMemberS{Value: leaseItem}},
-		UpdateExpression:          aws.String("SET holder = :me ADD fence :one"),
-		ExpressionAttributeValues: item{":me": &ddb.AttributeValueMemberS{Value: holder}, ":one": &ddb.AttributeValueMemberN{Value: "1"}},
+	w.cloud.At(w.cloud.Now(), func() {
+		_, _ = w.cloud.DynamoDB().UpdateItem(context.Background(), &dynamodb.UpdateItemInput{
+			TableName: aws.String(table), Key: item{"pk": &ddb.AttributeValueMemberS{Value: leaseKey("prod")}, "sk": &ddb.AttributeValueMemberS{Value: leaseItem}},
+			UpdateExpression:          aws.String("SET holder = :me ADD fence :one"),
+			ExpressionAttributeValues: item{":me": &ddb.AttributeValueMemberS{Value: holder}, ":one": &ddb.AttributeValueMemberN{Value: "1"}},
+		})
 	})
 }
 
