@@ -249,6 +249,8 @@ func TestTheFloorIsOfTheLowestCountSinceTheServiceWasWhole(t *testing.T) {
 		desired, healthy int
 		below            bool
 	}{
+		{"coming up: it has lost nothing yet", 4, 1, false},
+		{"nor while more is wanted of it", 8, 3, false},
 		{"whole", 4, 4, false},
 		{"one of four is lost, and three must stay", 4, 3, false},
 		{"two are lost", 4, 2, true},
