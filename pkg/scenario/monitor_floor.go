@@ -9,7 +9,7 @@ const floorStep = 10 * time.Second
 // measured from when it first had its desired count healthy: it has lost nothing
 // before.
 type floors struct {
-	lowest map[string]int // desired count since the service last had it healthy, by service; none: it never had
+	lowest map[string]int // desired count since the service last had it healthy, by service; 0: it never had
 	below  time.Duration  // summed over services
 }
 
@@ -32,10 +32,7 @@ func (m *monitors) sampleFloors() {
 // that of the lowest desired count since it last had as many healthy tasks, so
 // that a rise which waits for its tasks is no breach.
 func (f *floors) sample(name string, s counted) bool {
-	lowest, begun := f.lowest[name]
-	if !begun && s.healthy < s.desired {
-		return false
-	}
+	lowest := f.lowest[name] // 0 until it first is whole
 	if s.healthy >= s.desired || s.desired < lowest {
 		lowest = s.desired
 	}

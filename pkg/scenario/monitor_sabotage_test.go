@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -274,6 +275,14 @@ var planted = []struct {
 		p.DynamoDB = badDynamoDB{DynamoDB: p.DynamoDB, update: func(in *dynamodb.UpdateItemInput) *dynamodb.UpdateItemOutput {
 			if isLease(in) && in.ExpressionAttributeValues[":until"] != nil {
 				in.ExpressionAttributeValues[":until"] = &ddb.AttributeValueMemberN{Value: "1000"}
+			}
+			return nil
+		}}
+	})},
+	{"a call starts though the lease may end before its timeout", "S5", "within the call's timeout", nil, ports(func(w *world, p *reconcile.Ports) {
+		p.DynamoDB = badDynamoDB{DynamoDB: p.DynamoDB, update: func(in *dynamodb.UpdateItemInput) *dynamodb.UpdateItemOutput {
+			if isLease(in) && in.ExpressionAttributeValues[":until"] != nil {
+				in.ExpressionAttributeValues[":until"] = &ddb.AttributeValueMemberN{Value: strconv.FormatInt(w.cloud.Clock().Add(leaseLeft).UnixMilli(), 10)}
 			}
 			return nil
 		}}
