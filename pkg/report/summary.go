@@ -32,7 +32,7 @@ func (p Page) Summary(s scenario.Scenario, r scenario.Result) string {
 	rows := [][2]string{
 		{"requests not served", fmt.Sprintf("%s of %s", hundredths(r.UnservedPercent), count(r.Requests))},
 		{"time below the floor", seconds(r.SecondsBelowFloor)},
-		{"wait for a task p50/p95", seconds(r.WaitP50) + " / " + seconds(r.WaitP95)},
+		{"scale-out wait p50/p95", seconds(r.WaitP50) + " / " + seconds(r.WaitP95)},
 		{"host-hours, cost", fmt.Sprintf("%.1f  $%.2f", r.HostHours, r.Cost)},
 		{"hosts", p.course(r.Samples, cells, func(s scenario.Sample) float64 { return float64(s.Hosts) }) + fmt.Sprintf("   %d launched", r.HostsLaunched)},
 	}

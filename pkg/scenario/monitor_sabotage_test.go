@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -278,6 +279,14 @@ var planted = []struct {
 			return nil
 		}}
 	})},
+	{"a call starts though the lease may end before its timeout", "S5", "within the call's timeout", nil, ports(func(w *world, p *reconcile.Ports) {
+		p.DynamoDB = badDynamoDB{DynamoDB: p.DynamoDB, update: func(in *dynamodb.UpdateItemInput) *dynamodb.UpdateItemOutput {
+			if isLease(in) && in.ExpressionAttributeValues[":until"] != nil {
+				in.ExpressionAttributeValues[":until"] = &ddb.AttributeValueMemberN{Value: strconv.FormatInt(w.cloud.Clock().Add(leaseLeft).UnixMilli(), 10)}
+			}
+			return nil
+		}}
+	})},
 	{"another takes the lease and the round goes on", "S5", "another message", nil, ports(func(w *world, p *reconcile.Ports) {
 		p.ECS = badECS{ECS: p.ECS, update: func(*ecs.UpdateServiceInput) { takeLease(w, "thief") }}
 	})},
@@ -375,12 +384,15 @@ func silent(s *Scenario) {
 	s.Policy = s.Policy.Defaulted()
 }
 
-// takeLease is another's taking of the lease, from outside of virtual time.
+// takeLease is another's taking of the lease, at once and from outside of any
+// invocation: it is over before a call that is made next takes effect.
 func takeLease(w *world, holder string) {
-	_, _ = w.cloud.DynamoDB().UpdateItem(context.Background(), &dynamodb.UpdateItemInput{
-		TableName: aws.String(table), Key: item{"pk": &ddb.AttributeValueMemberS{Value: leaseKey("prod")}, "sk": &ddb.AttributeValueMemberS{Value: leaseItem}},
-		UpdateExpression:          aws.String("SET holder = :me ADD fence :one"),
-		ExpressionAttributeValues: item{":me": &ddb.AttributeValueMemberS{Value: holder}, ":one": &ddb.AttributeValueMemberN{Value: "1"}},
+	w.cloud.At(w.cloud.Now(), func() {
+		_, _ = w.cloud.DynamoDB().UpdateItem(context.Background(), &dynamodb.UpdateItemInput{
+			TableName: aws.String(table), Key: item{"pk": &ddb.AttributeValueMemberS{Value: leaseKey("prod")}, "sk": &ddb.AttributeValueMemberS{Value: leaseItem}},
+			UpdateExpression:          aws.String("SET holder = :me ADD fence :one"),
+			ExpressionAttributeValues: item{":me": &ddb.AttributeValueMemberS{Value: holder}, ":one": &ddb.AttributeValueMemberN{Value: "1"}},
+		})
 	})
 }
 

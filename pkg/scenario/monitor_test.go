@@ -221,6 +221,8 @@ func TestWhoseLeaseItIs(t *testing.T) {
 		{"another's", item{"holder": str("you"), "fence": num(8), "until": until}, "held by you, another message"},
 		{"another invocation's of the same message", item{"holder": str("me"), "fence": num(8), "until": until}, "fence is 8 and was 7"},
 		{"over this very moment", item{"holder": str("me"), "fence": num(7), "until": num(at.UnixMilli())}, "was over at 2026-08-03 12:00:00.000"},
+		{"as much left as a call's timeout asks for", item{"holder": str("me"), "fence": num(7), "until": num(at.Add(leaseLeft).UnixMilli())}, ""},
+		{"less left than that", item{"holder": str("me"), "fence": num(7), "until": num(at.Add(leaseLeft).UnixMilli() - 1)}, "ends 4.749s later"},
 		{"without an end", item{"holder": str("me"), "fence": num(7)}, "was over"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -249,6 +251,8 @@ func TestTheFloorIsOfTheLowestCountSinceTheServiceWasWhole(t *testing.T) {
 		desired, healthy int
 		below            bool
 	}{
+		{"coming up: it has lost nothing yet", 4, 1, false},
+		{"nor while more is wanted of it", 8, 3, false},
 		{"whole", 4, 4, false},
 		{"one of four is lost, and three must stay", 4, 3, false},
 		{"two are lost", 4, 2, true},

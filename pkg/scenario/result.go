@@ -21,8 +21,8 @@ type Result struct {
 	Raced             int            `json:"raced"` // actions that a world event between look and call made wrong
 	Requests          float64        `json:"requests"`
 	UnservedPercent   float64        `json:"unservedPercent"`
-	SecondsBelowFloor float64        `json:"secondsBelowFloor"` // service-seconds under the minimum healthy percent of the lowest desired count since the service last was whole
-	WaitP50           float64        `json:"waitP50"`           // seconds from wanted to RUNNING
+	SecondsBelowFloor float64        `json:"secondsBelowFloor"` // service-seconds, from when a service first was whole, under the minimum healthy percent of the lowest desired count since it last was
+	WaitP50           float64        `json:"waitP50"`           // seconds from wanted to RUNNING of the tasks that a higher count asked for; one that replaces a lost task is left out
 	WaitP95           float64        `json:"waitP95"`
 	HostHours         float64        `json:"hostHours"`
 	Cost              float64        `json:"cost"` // dollars, at the groups' prices

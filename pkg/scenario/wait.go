@@ -10,7 +10,10 @@ import (
 
 // waits are the seconds from a task's being wanted to its RUNNING, one a task; a
 // task that waits still has waited until now. Those wanted when the world began
-// are left out: nobody scaled for them.
+// are left out: nobody scaled for them. So are those that replace a task which
+// crashed or was lost with its host: the count asked for no more than before, and
+// what such a loss costs shows in the requests not served and the time below the
+// floor.
 //
 // ECS knows a task as wanted once the desired count is raised. plimsoll raises
 // it only when there is room, so the time that it waited for hosts before is

@@ -31,15 +31,20 @@ type Call struct {
 
 // call makes an API call: it counts it, passes its latency in virtual time,
 // takes its tokens, and lets do happen at one instant in between. Calls from
-// outside of any invocation take no time and no tokens. in is the SDK's input.
-// do must neither keep nor hand out memory that the caller can reach.
+// outside of any invocation take no time and no tokens; an invocation that makes
+// one panics, for it would be served uncounted, and even once it is killed. in is
+// the SDK's input. do must neither keep nor hand out memory that the caller can
+// reach.
 func call[O any](ctx context.Context, c *Cloud, op operation, in any, do func() (*O, error)) (*O, error) {
 	p := procOf(ctx)
+	name := op.service + ":" + op.action
+	if p == nil && c.current != nil {
+		panic("simcloud: " + name + ": a call from inside an invocation with a context that is not its own")
+	}
 	if p == nil {
 		return do()
 	}
 	p.check()
-	name := op.service + ":" + op.action
 	c.calls[name]++
 	seen := p.sees(op, in)
 	fate := c.faults.fate(p, seen)

@@ -239,6 +239,7 @@ func (f *fleet) crash(t *ecsTask) {
 		f.unwant(t)
 		t.code, t.reason, t.stopping = types.TaskStopCodeEssentialContainerExited, "Essential container in task exited", f.now
 		f.taskChanged(t)
+		f.loadChanged(t.service)
 		f.plan(t.service)
 		f.endAfter(t, f.between("task stops", 200*time.Millisecond, time.Second))
 	})
@@ -284,7 +285,8 @@ func (f *fleet) taskChanged(t *ecsTask) {
 	f.changed()
 }
 
+// shown says whether ECS shows the task as RUNNING and to run: requests go to it.
+func (t *ecsTask) shown() bool { return t.last == statusRunning && t.wantedToRun() }
+
 // serving says whether requests reach the task and it can answer.
-func (t *ecsTask) serving() bool {
-	return t.last == statusRunning && t.wantedToRun() && !t.host.dead && t.ended.IsZero()
-}
+func (t *ecsTask) serving() bool { return t.shown() && !t.host.dead && t.ended.IsZero() }

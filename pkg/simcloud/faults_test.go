@@ -326,7 +326,7 @@ func staleLook(w *faulty) any {
 	n := int32(4)
 	w.run(20, func(ctx context.Context) error {
 		n++
-		w.scale("web", n)
+		w.must(w.c.World().SetDesiredByHand("c", "web", int(n)))
 		w.must(w.c.fleet.setCapacity(w.c.fleet.group("g"), int(n)))
 		if err := w.write(ctx); err != nil {
 			return err

@@ -122,6 +122,61 @@ func TestAnInvocationThatKillsItselfEndsItsChildrenToo(t *testing.T) {
 	}
 }
 
+func TestNoChildBeginsAfterItsInvocationWasKilled(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		killed time.Duration
+		began  int
+	}{
+		{"killed while one of five runs", time.Second, 1},
+		{"killed in the instant between asking for a child and its beginning", 0, 0},
+	} {
+		c := New(Options{Start: epoch})
+		began := 0
+		p := c.spawn("test", time.Minute, func(ctx context.Context) error {
+			return c.Gather(1)(ctx, 5, func(ctx context.Context, _ int) error {
+				began++
+				procOf(ctx).sleep(time.Hour)
+				return nil
+			})
+		}, func(error) {})
+		c.At(epoch.Add(tt.killed), func() { p.kill(errKilled) })
+		if err := c.Run(epoch.Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		if began != tt.began {
+			t.Errorf("%s: %d children began", tt.name, began)
+		}
+	}
+}
+
+// TestACallNeedsItsInvocationsContext calls with a context that is not the
+// kernel's: free for an operator, a mistake inside of an invocation.
+func TestACallNeedsItsInvocationsContext(t *testing.T) {
+	c := New(Options{Start: epoch})
+	n, foreign := 0, t.Context()
+	var returned, killed error
+	c.spawn("returns", time.Minute, func(context.Context) error { return nudge(foreign, c, &n) }, func(err error) { returned = err })
+	c.spawn("killed", time.Second, func(ctx context.Context) error {
+		defer func() { _ = nudge(foreign, c, &n) }()
+		procOf(ctx).sleep(time.Hour)
+		return nil
+	}, func(err error) { killed = err })
+	if err := c.Run(epoch.Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if n != 0 || returned == nil || !strings.Contains(returned.Error(), "test:Nudge: a call from inside an invocation") || !errors.Is(killed, errTimedOut) {
+		t.Errorf("%d nudges; one ended %v, the other %v", n, returned, killed)
+	}
+	c.At(epoch.Add(2*time.Minute), func() { _ = nudge(foreign, c, &n) })
+	if err := c.Run(epoch.Add(3 * time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if err := nudge(foreign, c, &n); err != nil || n != 2 || len(c.Calls()) != 0 {
+		t.Errorf("an operator's calls from an event and from outside: %v, %d nudges, counted %v", err, n, c.Calls())
+	}
+}
+
 func TestDeadlinesAreVirtual(t *testing.T) {
 	c := New(Options{Start: epoch})
 	var end error

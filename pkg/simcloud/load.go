@@ -7,7 +7,10 @@ import (
 )
 
 // LoadSpec is the load on a service: requests come as they please, whether or
-// not anybody can serve them. They go evenly to its running tasks.
+// not anybody can serve them. They go evenly to its tasks that ECS shows as
+// RUNNING and to run. One that is dead already, crashed or with its host, gets
+// its share until ECS learns of it, and answers none: who sends requests by ECS's
+// view has no better one.
 type LoadSpec struct {
 	Cluster          string
 	Service          string
@@ -39,9 +42,10 @@ type load struct {
 	from    time.Time // of the next CPU point
 }
 
-// taskSize is a number of serving tasks of one size.
+// taskSize is a number of tasks of one size that requests go to.
 type taskSize struct {
 	cpu, memory float64
+	dead        bool // they answer none and use nothing
 	count       int
 }
 
@@ -79,7 +83,7 @@ func (c *Cloud) AddLoad(spec LoadSpec) error {
 	return nil
 }
 
-// loadChanged brings a service's load up to now before other tasks serve it.
+// loadChanged brings a service's load up to now before it goes to other tasks.
 func (f *fleet) loadChanged(s *ecsService) {
 	if s != nil && s.load != nil {
 		s.load.integrate(f.now)
@@ -87,40 +91,50 @@ func (f *fleet) loadChanged(s *ecsService) {
 	}
 }
 
-// look counts the tasks that serve.
+// look counts the tasks that requests go to.
 func (l *load) look() {
 	l.sizes = l.sizes[:0]
 	for _, t := range l.service.tasks {
-		if t.serving() {
-			l.add(float64(t.definition.cpu), float64(t.definition.memory))
+		if t.shown() {
+			l.add(taskSize{cpu: float64(t.definition.cpu), memory: float64(t.definition.memory), dead: !t.serving()})
 		}
 	}
 }
 
-func (l *load) add(cpu, memory float64) {
-	for i := range l.sizes {
-		if l.sizes[i].cpu == cpu && l.sizes[i].memory == memory {
+// add counts one task more of a size.
+func (l *load) add(size taskSize) {
+	for i, s := range l.sizes {
+		if s.count = 0; s == size {
 			l.sizes[i].count++
 			return
 		}
 	}
-	l.sizes = append(l.sizes, taskSize{cpu, memory, 1})
+	size.count = 1
+	l.sizes = append(l.sizes, size)
 }
 
-func (l *load) tasks() int {
+// share is the requests a second that each task is sent.
+func (l *load) share() float64 {
 	n := 0
 	for _, s := range l.sizes {
 		n += s.count
 	}
-	return n
+	return l.rate / float64(n)
 }
 
-// served is how many of the present requests a second are answered: each task
-// gets the same share and answers what its CPU allows.
+// answers is how many of its share a task answers: what its CPU allows.
+func (l *load) answers(s taskSize) float64 {
+	if s.dead {
+		return 0
+	}
+	return math.Min(l.share(), s.cpu/l.spec.CPUPerRequest)
+}
+
+// served is how many of the present requests a second are answered.
 func (l *load) served() float64 {
-	n, served := l.tasks(), 0.0
+	served := 0.0
 	for _, s := range l.sizes {
-		served += float64(s.count) * math.Min(l.rate/float64(n), s.cpu/l.spec.CPUPerRequest)
+		served += float64(s.count) * l.answers(s)
 	}
 	return served
 }
@@ -142,13 +156,15 @@ func (l *load) integrate(now time.Time) {
 	l.total, l.minute, l.at = l.total.plus(d), l.minute.plus(d), now
 }
 
-// utilisation is CPU and memory used per cent of what the serving tasks reserve;
-// ok is false without any.
+// utilisation is CPU and memory used per cent of what the serving tasks reserve:
+// the dead report nothing. ok is false without any.
 func (l *load) utilisation() (cpu, memory float64, ok bool) {
-	n := float64(l.tasks())
 	var usedCPU, allCPU, usedMemory, allMemory float64
 	for _, s := range l.sizes {
-		rate, count := math.Min(l.rate/n, s.cpu/l.spec.CPUPerRequest), float64(s.count)
+		if s.dead {
+			continue
+		}
+		rate, count := l.answers(s), float64(s.count)
 		usedCPU += count * rate * l.spec.CPUPerRequest
 		allCPU += count * s.cpu
 		usedMemory += count * math.Min(s.memory, l.spec.MemoryBase+rate*l.spec.MemoryPerRequest)

@@ -61,32 +61,66 @@ func TestLoadArithmetic(t *testing.T) {
 	}
 }
 
-// TestLoadFollowsTasksBetweenSteps takes tasks away at an odd moment.
+// TestLoadFollowsTasksBetweenSteps takes one of two tasks away at an odd moment,
+// 3 s after its load began; each could serve all 100 requests a second.
 func TestLoadFollowsTasksBetweenSteps(t *testing.T) {
-	b := newECSBench(t, 1)
-	b.hosts("g", 2, nil)
-	b.define("web", 256, 500, nil)
-	s := b.create("web", 2, nil)
-	b.pass(5 * time.Minute)
-	b.must(b.c.AddLoad(LoadSpec{Cluster: "c", Service: "web", Rate: func(time.Time) float64 { return 200 }, CPUPerRequest: 2.56}))
-	b.pass(3 * time.Second)
-	b.c.World().Behaviour().PassDelay = time.Hour // nobody replaces it
-	b.must(b.c.World().KillHost(s.tasks[0].host.instance.id))
-	b.pass(27 * time.Second)
-	v, _ := b.c.World().Service("c", "web")
-	if !near(v.Load.Requests, 6000) || !near(v.Load.Unserved, 2700) {
-		t.Errorf("figures %+v: one of two tasks was gone for 27 of 30 s", v.Load)
+	rows := []struct {
+		name     string
+		take     func(b *ecsBench, of *ecsTask)
+		pass     time.Duration
+		unserved float64
+	}{
+		{"the share of a dead host's task is lost while ECS shows it RUNNING", func(b *ecsBench, of *ecsTask) {
+			b.must(b.c.World().KillHost(of.host.instance.id))
+		}, 27 * time.Second, 50 * 27},
+		{"and no longer once ECS knows that the host is gone", func(b *ecsBench, of *ecsTask) {
+			b.must(b.c.World().KillHost(of.host.instance.id))
+			b.c.after(40*time.Second, func() { b.f.hostGone(of.host) })
+		}, 10 * time.Minute, 50 * 40},
+		{"a crash that the agent reports sends its share to the other at once", func(b *ecsBench, of *ecsTask) {
+			b.must(b.c.World().CrashTask("c", of.arn))
+		}, 27 * time.Second, 0},
+		{"the share of a task that crashed is lost until its agent is back", func(b *ecsBench, of *ecsTask) {
+			b.must(b.c.World().AgentDown(of.host.instance.id, 21*time.Second))
+			b.must(b.c.World().CrashTask("c", of.arn))
+		}, 27 * time.Second, 50 * 21},
+		{"a task that is told to stop is sent nothing more", func(b *ecsBench, of *ecsTask) {
+			b.scale("web", 1)
+			b.f.stopTask(of, "", "")
+		}, 27 * time.Second, 0},
+	}
+	for _, tt := range rows {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newECSBench(t, 1)
+			b.hosts("g", 2, nil)
+			b.define("web", 256, 500, nil)
+			s := b.create("web", 2, nil)
+			b.pass(5 * time.Minute)
+			b.must(b.c.AddLoad(LoadSpec{Cluster: "c", Service: "web", Rate: func(time.Time) float64 { return 100 }, CPUPerRequest: 2.56}))
+			b.pass(3 * time.Second)
+			b.c.World().Behaviour().PassDelay = time.Hour // nobody replaces it
+			tt.take(b, s.tasks[0])
+			b.pass(tt.pass)
+			v, _ := b.c.World().Service("c", "web")
+			if want := 100 * (3*time.Second + tt.pass).Seconds(); !near(v.Load.Requests, want) || !near(v.Load.Unserved, tt.unserved) {
+				t.Errorf("figures %+v, want %v and %v", v.Load, want, tt.unserved)
+			}
+		})
 	}
 }
 
 func TestTasksOfTwoSizesGetTheSameShare(t *testing.T) {
-	l := &load{spec: LoadSpec{CPUPerRequest: 1}, rate: 300, sizes: []taskSize{{100, 100, 1}, {200, 100, 1}}}
+	l := &load{spec: LoadSpec{CPUPerRequest: 1}, rate: 300, sizes: []taskSize{{100, 100, false, 1}, {200, 100, false, 1}}}
 	if !near(l.served(), 250) { // 150 each, of which the small one answers 100
 		t.Errorf("served %v", l.served())
 	}
 	cpu, _, _ := l.utilisation()
 	if !near(cpu, 100*250.0/300) {
 		t.Errorf("CPU %v", cpu)
+	}
+	l.sizes[1].dead = true
+	if cpu, _, _ = l.utilisation(); !near(l.served(), 100) || !near(cpu, 100) {
+		t.Errorf("the big one is dead: served %v, CPU %v of those that report", l.served(), cpu)
 	}
 }
 

@@ -117,7 +117,7 @@ func (k *kernel) gather(ctx context.Context, n, limit int, do func(ctx context.C
 			errs[i] = child.err
 			if left--; left == 0 {
 				k.after(0, parent.resume)
-			} else if begun < n {
+			} else if begun < n && !parent.life.dead {
 				begin()
 			}
 		})
@@ -137,7 +137,10 @@ func (p *proc) start(do func() error, after func()) {
 	p.after = after
 	p.next, p.stop = iter.Pull(func(yield func(struct{}) bool) {
 		p.yield = yield
-		p.err = p.guard(do)
+		p.err = p.guard(func() error {
+			p.check() // it may have been killed before it began
+			return do()
+		})
 	})
 	p.k.after(0, p.resume)
 }
