@@ -203,8 +203,10 @@ func (f *form) wanted(address, property string) string {
 		return "a whole number"
 	case "number":
 		return "a number"
-	default:
+	case "string":
 		return "text"
+	default: // any value, such as a policy inside of a scenario
+		return "a value"
 	}
 }
 
