@@ -16,7 +16,7 @@ PORTABLE   := ./cmd/... ./pkg/... ./events/...
 export GOLANGCI_LINT_CACHE := $(TOOLS)/cache/golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test check format check-format vet lint check-modules generate check-fresh bench clean
+.PHONY: help demo build test check format check-format vet lint check-modules generate check-fresh soak bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,10 @@ check-fresh: generate ## fail if generate changed anything, or something is not 
 		echo "The tree is not clean: commit what you changed; if you did not change it, make generate did."; \
 		echo "$$changed"; git --no-pager diff --stat; exit 1; \
 	fi; echo "clean tree: ok"
+
+# Ten times the checks of make test, and hundreds of lease histories.
+soak: ## the long runs of leases and overlapping rounds: about 10 minutes
+	PLIMSOLL_SOAK=1 $(GO) test -count=1 -timeout 60m ./pkg/store ./pkg/reconcile
 
 bench: ## run the benchmarks of the planner and of the simulated cloud
 	$(GO) test -run '^$$' -bench . -benchmem ./pkg/plan/ ./pkg/simcloud/
