@@ -89,15 +89,6 @@ func (r *room) clone() *room {
 	}
 }
 
-// hosts is the number of hosts, those that are not usable too.
-func (r *room) hosts() int { return len(r.sites) }
-
-// host is the host of an index, as it was when it came into the room.
-func (r *room) host(i int) cluster.Host { return r.sites[i].host }
-
-// left is what is free on the host of an index.
-func (r *room) left(i int) cluster.Resources { return r.free[i] }
-
 // fits says whether one task would fit an empty host like h, and what was
 // missing if not. The host's status does not count.
 func (r *room) fits(w want, h cluster.Host) (bool, cause) {

@@ -5,10 +5,10 @@
 // The table has the string keys pk and sk. Items:
 //
 //	pk wake#KEY  sk wake            gen, dirty, nextAt, woken, lateAt: what ingest may touch, and nothing else is under wake#
-//	pk KEY       sk lease           holder, until, fence, failures
+//	pk KEY       sk lease           holder, until, fence; failures and the last failure
 //	pk KEY       sk now#about#...   a subject's memory, and what was last decided about it
 //	pk KEY       sk now#open#...    intents that still stand in for what the cloud shows
-//	pk KEY       sk then#...        decisions, ended intents, failed rounds; they expire
+//	pk KEY       sk then#...        decisions and ended intents; they expire
 package store
 
 import (
