@@ -30,6 +30,7 @@ type Result struct {
 	MaxHosts          int            `json:"maxHosts"`
 	APICalls          map[string]int `json:"apiCalls"` // by service:Action
 	Rounds            int            `json:"rounds"`
+	End               End            `json:"end"`
 
 	Samples []Sample `json:"-"` // one a minute, for pictures
 	History []Record `json:"-"` // what the functions recorded, oldest first
