@@ -22,8 +22,11 @@ func TestAWindowHasWhatFallsIntoIt(t *testing.T) {
 		}}}}},
 		Events: []Happening{{At: minutes(59), Do: "killHost"}, {At: minutes(60), Do: "crashTask"}, {At: minutes(100), Do: "setMax"}, {At: minutes(121), Do: "killHost"}},
 		Faults: []Fault{
-			{Name: "over", Until: minutes(60)}, {Name: "under way", From: minutes(30), Until: minutes(90)}, {Name: "always"},
-			{Name: "comes", From: minutes(80), Until: minutes(150)}, {Name: "later", From: minutes(120)},
+			{Name: "over", Until: minutes(60)},
+			{Name: "under way", From: minutes(30), Until: minutes(90)},
+			{Name: "always"},
+			{Name: "comes", From: minutes(80), Until: minutes(150)},
+			{Name: "later", From: minutes(120)},
 		},
 		Expect: []Expectation{{Name: "of the whole"}},
 	}
