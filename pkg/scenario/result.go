@@ -30,6 +30,8 @@ type Result struct {
 	MaxHosts          int            `json:"maxHosts"`
 	APICalls          map[string]int `json:"apiCalls"` // by service:Action
 	Rounds            int            `json:"rounds"`
+	End               End            `json:"end"`
+	Verdict           *Verdict       `json:"verdict,omitempty"` // of Judge; Run gives none
 
 	Samples []Sample `json:"-"` // one a minute, for pictures
 	History []Record `json:"-"` // what the functions recorded, oldest first
