@@ -30,6 +30,8 @@ type Result struct {
 	MaxHosts          int            `json:"maxHosts"`
 	APICalls          map[string]int `json:"apiCalls"` // by service:Action
 	Rounds            int            `json:"rounds"`
+	Invocations       int            `json:"invocations"` // of all functions
+	Faults            map[string]int `json:"faults"`      // how often each really struck
 
 	Samples []Sample `json:"-"` // one a minute, for pictures
 	History []Record `json:"-"` // what the functions recorded, oldest first

@@ -126,6 +126,8 @@ func (w *world) collect(ctx context.Context, r *Result) error {
 	}
 	r.APICalls = w.cloud.Calls()
 	r.Rounds = w.cloud.Lambda().Stats("reconcile").Invocations
+	r.Invocations = r.Rounds + w.cloud.Lambda().Stats(hearer).Invocations
+	r.Faults = w.cloud.Faults().Struck()
 	r.TraceHash = w.cloud.TraceHash()
 	history, err := w.history(ctx)
 	if err != nil {
