@@ -96,7 +96,7 @@ type Faults struct {
 	spells map[string]*spell
 	ticks  map[string]bool // under way
 	newest map[string]string
-	struck map[string]int    // by name
+	struck map[string]int // by name
 	past   past
 	crash  crash
 }
