@@ -81,8 +81,11 @@ func (v *validation) faultAt(path string, f Fault) {
 }
 
 // stale says whether reads may be old at any time of the run.
-func (s Scenario) stale(always map[string]float64) bool {
-	return always["stale-reads"] > 0 || slices.ContainsFunc(s.Faults, func(f Fault) bool { return f.Name == "stale-reads" && f.rate() > 0 })
+func (s Scenario) stale(always map[string]float64) bool { return s.faulty("stale-reads", always) }
+
+// faulty says whether a fault is on at any time of the run.
+func (s Scenario) faulty(name string, always map[string]float64) bool {
+	return always[name] > 0 || slices.ContainsFunc(s.Faults, func(f Fault) bool { return f.Name == name && f.rate() > 0 })
 }
 
 // fail switches the faults of the run on, and those of the scenario at their

@@ -33,6 +33,8 @@ type monitors struct {
 	reach  time.Duration       // how much older than its invocation a read may be
 	turns  turns
 
+	emptied map[string]time.Time // since when hosts are empty, by container instance ARN
+
 	violations []Violation    // the first ones
 	counts     map[string]int // of all, by promise
 	raced      []Violation    // what a world event made wrong: the first ones
@@ -71,6 +73,7 @@ func (m *monitors) attach(w *world) {
 	})
 	w.cloud.Every(w.Start, floorStep, func() bool {
 		m.sampleFloors()
+		m.sampleHosts()
 		return true
 	})
 }

@@ -32,6 +32,7 @@ type Result struct {
 	Rounds            int            `json:"rounds"`
 	Invocations       int            `json:"invocations"` // of all functions
 	Faults            map[string]int `json:"faults"`      // how often each really struck
+	End               End            `json:"end"`
 
 	Samples []Sample `json:"-"` // one a minute, for pictures
 	History []Record `json:"-"` // what the functions recorded, oldest first

@@ -44,6 +44,7 @@ func Run(ctx context.Context, s Scenario, o Options) (Result, error) {
 	if err := w.fail(o.Faults); err != nil {
 		return Result{}, fmt.Errorf("run %s: %w", s.Name, err)
 	}
+	w.calm()
 	if s.stale(o.Faults) {
 		monitors.reach = staleFor
 	}
@@ -70,6 +71,7 @@ func Run(ctx context.Context, s Scenario, o Options) (Result, error) {
 		return Result{}, fmt.Errorf("run %s: %w", s.Name, context.Cause(ctx))
 	}
 	monitors.end(&r)
+	r.End = monitors.ended(o.Faults)
 	if err := w.collect(ctx, &r); err != nil {
 		return Result{}, fmt.Errorf("collect %s: %w", s.Name, err)
 	}
@@ -84,7 +86,7 @@ func (w *world) sample() Sample {
 		v, _ := w.cloud.World().Service(w.Policy.Cluster, s.Name) // it was made with the world
 		x := ServiceSample{Desired: v.Desired, Running: v.Running, Healthy: v.Healthy}
 		if s.Load != nil {
-			x.Rate = s.Load.Shape.rate(w.seed, w.Start)(sample.At)
+			x.Rate = w.rate(s, w.seed)(sample.At)
 		}
 		sample.Services = append(sample.Services, x)
 	}

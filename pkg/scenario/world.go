@@ -125,7 +125,7 @@ func (w *world) load(s Service) error {
 		return nil
 	}
 	return w.cloud.AddLoad(simcloud.LoadSpec{
-		Cluster: w.Policy.Cluster, Service: s.Name, Rate: s.Load.Shape.rate(w.seed, w.Start),
+		Cluster: w.Policy.Cluster, Service: s.Name, Rate: w.rate(s, w.seed),
 		CPUPerRequest: s.Load.CPUPerRequest, HighResolution: s.Load.HighResolution,
 	})
 }
