@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -30,6 +31,8 @@ type outside struct {
 	env           func(string) string
 	read          func(name string) ([]byte, error)
 	create        func(name string) (io.WriteCloser, error)
+	folder        func(name string) error // makes it where there is none
+	now           func() time.Time
 	terminal      bool // out is one
 	errTerminal   bool // err is one
 	width, height int  // of the terminal; 0: not known
@@ -89,7 +92,7 @@ runs; no AWS account is needed.`,
 		Args:          noSuchVerb,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.AddCommand(o.demo(), o.simulate(), o.explain(), o.lint(), o.schema(), o.version())
+	root.AddCommand(o.demo(), o.simulate(), o.soak(), o.explain(), o.lint(), o.schema(), o.version())
 	return root
 }
 

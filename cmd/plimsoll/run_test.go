@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/plimsoll-ecs/plimsoll/pkg/cluster"
 	"github.com/plimsoll-ecs/plimsoll/pkg/plan"
@@ -37,6 +38,7 @@ func tryIn(ctx context.Context, args []string, change func(*outside)) answer {
 	o := outside{
 		out: &out, err: &err, env: func(string) string { return "" }, read: os.ReadFile,
 		create: func(name string) (io.WriteCloser, error) { return os.Create(name) },
+		folder: func(name string) error { return os.MkdirAll(name, 0o750) }, now: time.Now,
 	}
 	change(&o)
 	return answer{run(ctx, args, o), out.String(), err.String()}

@@ -22,6 +22,7 @@ type Options struct {
 	Logs     io.Writer                       // what the functions log; nil: nowhere
 	Progress func(Sample)                    // each sample as it is taken, one a virtual minute
 	Trace    func(at time.Time, line string) // each line of the trace
+	Spoil    Spoil                           // what a test of another package does to the functions' ports; nil: nothing
 
 	sabotage sabotage // what a test does to the functions' ports
 }
@@ -36,7 +37,7 @@ func Run(ctx context.Context, s Scenario, o Options) (Result, error) {
 	monitors := newMonitors(s.Policy)
 	w, err := build(ctx, s, simcloud.Options{
 		Start: s.Start, Seed: o.Seed, Driver: o.Driver, Account: account, Region: region, Trace: o.Trace, Watch: monitors.watch, Failed: monitors.failed,
-	}, o.Logs, o.sabotage)
+	}, o.Logs, o.spoils())
 	if err != nil {
 		return Result{}, err
 	}
