@@ -11,6 +11,8 @@ import (
 
 	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/x/term"
+
+	"github.com/plimsoll-ecs/plimsoll/pkg/scenario"
 )
 
 func main() { os.Exit(start()) }
@@ -24,6 +26,7 @@ func start() int {
 		create:      func(name string) (io.WriteCloser, error) { return os.Create(name) }, //nolint:gosec // the file that the user names
 		folder:      func(name string) error { return os.MkdirAll(name, 0o750) },
 		now:         time.Now,
+		judge:       scenario.Judge,
 		terminal:    term.IsTerminal(os.Stdout.Fd()),
 		errTerminal: term.IsTerminal(os.Stderr.Fd()),
 	}

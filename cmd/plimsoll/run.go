@@ -13,6 +13,7 @@ import (
 
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
 	"github.com/plimsoll-ecs/plimsoll/pkg/report"
+	"github.com/plimsoll-ecs/plimsoll/pkg/soak"
 )
 
 // The exit codes.
@@ -33,9 +34,10 @@ type outside struct {
 	create        func(name string) (io.WriteCloser, error)
 	folder        func(name string) error // makes it where there is none
 	now           func() time.Time
-	terminal      bool // out is one
-	errTerminal   bool // err is one
-	width, height int  // of the terminal; 0: not known
+	judge         soak.Judge // scenario.Judge, but in a test that plants a bug
+	terminal      bool       // out is one
+	errTerminal   bool       // err is one
+	width, height int        // of the terminal; 0: not known
 }
 
 // failure is an error with its exit code.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/plimsoll-ecs/plimsoll/pkg/report"
 	"github.com/plimsoll-ecs/plimsoll/pkg/scenario"
+	"github.com/plimsoll-ecs/plimsoll/pkg/soak"
 )
 
 // simulation is what simulate was asked for.
@@ -92,9 +93,9 @@ func (o *outside) runSimulation(ctx context.Context, page report.Page, name stri
 		defer func() { _ = f.Close() }() // each line was written as it came
 		opts.Logs = f
 	}
-	how := scenario.Run
+	how := soak.Judge(scenario.Run)
 	if q.judge {
-		how = scenario.Judge
+		how = o.judge
 	}
 	r, err := played(ctx, how, s, opts, o.ticker(page, s))
 	if err != nil {

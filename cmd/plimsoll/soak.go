@@ -90,7 +90,7 @@ func (o *outside) runSoak(ctx context.Context, q soaking) error {
 // scenarios and its faults is told together.
 func (o *outside) soakOptions(q soaking) (soak.Options, error) {
 	opts := soak.Options{
-		Trials: q.seeds, First: q.first, Length: q.length, Parallel: q.parallel, Shrink: q.shrink, Judge: scenario.Judge, Clock: o.now, Done: o.counter(q.seeds),
+		Trials: q.seeds, First: q.first, Length: q.length, Parallel: q.parallel, Shrink: q.shrink, Judge: o.judge, Clock: o.now, Done: o.counter(q.seeds),
 		Within: func(ctx context.Context) (context.Context, context.CancelFunc) { return context.WithTimeout(ctx, hung) },
 	}
 	if q.seeds < 1 || q.parallel < 1 || q.shrink < 0 || q.length < soak.Shortest() || q.length%time.Minute != 0 {
