@@ -118,8 +118,8 @@ func spoiled(ctx context.Context, s scenario.Scenario, o scenario.Options) (scen
 // The bug needs one service, one call of it and one of three faults. What a soak
 // finds has 29 faults, eight services and two groups.
 func TestAPlantedBugIsFoundAndMadeSmall(t *testing.T) {
-	o := options(t, 2, "mixed")
-	o.Judge, o.Shrink, o.Length = spoiled, 80, 90*time.Minute
+	o := options(t, 3, "mixed")
+	o.Judge, o.Shrink = spoiled, 80
 	sum, err := Run(t.Context(), o)
 	if err != nil || len(sum.Failures) == 0 {
 		t.Fatalf("%d failures, %v", len(sum.Failures), err)
