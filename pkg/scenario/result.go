@@ -33,6 +33,7 @@ type Result struct {
 	Invocations       int            `json:"invocations"` // of all functions
 	Faults            map[string]int `json:"faults"`      // how often each really struck
 	End               End            `json:"end"`
+	Verdict           *Verdict       `json:"verdict,omitempty"` // of Judge; Run gives none
 
 	Samples []Sample `json:"-"` // one a minute, for pictures
 	History []Record `json:"-"` // what the functions recorded, oldest first

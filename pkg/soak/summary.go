@@ -16,7 +16,7 @@ type Summary struct {
 	VirtualHours float64        `json:"virtualHours"`
 	Broken       int            `json:"broken"`     // trials that broke a promise
 	Violations   map[string]int `json:"violations"` // by promise, "run": a run that failed or panicked
-	Dips         map[string]int `json:"dips"`       // stretches of a service under its floor, by who is to blame
+	Dips         map[string]int `json:"dips"`       // stretches of a service under its floor, by who is to blame: world, shared, ours, unjudged
 	Raced        int            `json:"raced"`      // actions that a world event between look and call made wrong
 	Rounds       int            `json:"rounds"`
 	Invocations  int            `json:"invocations"`
@@ -61,6 +61,11 @@ func (s *Summary) add(x Outcome) {
 	}
 	for name, n := range x.Result.Faults {
 		s.Faults[name] += n
+	}
+	if v := x.Result.Verdict; v != nil {
+		for who, n := range map[string]int{"world": v.World, "shared": v.Shared, "ours": v.Ours, "unjudged": v.Unjudged} {
+			s.Dips[who] += n
+		}
 	}
 	if took := x.Took.Seconds(); took > s.Slowest.Seconds {
 		s.Slowest = Slow{Scenario: x.Name, Seed: x.Seed, Seconds: took}
