@@ -56,6 +56,7 @@ func (r *round) survey(f *fleet, launched int) *departures {
 		case h.Empty():
 			r.consider(f, l, h, next)
 		}
+		r.seen[h.ID] = true
 		r.keepHost(h.ID, next)
 	}
 	return l
