@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
 	"github.com/plimsoll-ecs/plimsoll/pkg/scenario"
 	"github.com/plimsoll-ecs/plimsoll/pkg/soak"
 )
@@ -58,7 +59,7 @@ exit code is 8 if there is one.`,
 	c.Flags().DurationVar(&q.length, "for", 2*time.Hour, "how long each run is at most, in virtual time")
 	c.Flags().StringArrayVar(&q.faults, "fault", nil, "switch this fault on, `NAME[=RATE]`, a rate from 0 to 1, instead of all at their usual rates; may be given again")
 	c.Flags().IntVar(&q.parallel, "parallel", runtime.GOMAXPROCS(0), "runs at a time")
-	c.Flags().IntVar(&q.shrink, "shrink", 300, "runs that making a failure small may take; 0: none is")
+	c.Flags().IntVar(&q.shrink, "shrink", 150, "runs that making a failure small may take; 0: none is")
 	c.Flags().StringVar(&q.out, "out", filepath.Join("dist", "soak"), "the `folder` that failures are written to")
 	c.Flags().BoolVar(&q.json, "json", false, "print one JSON object")
 	return c
@@ -143,7 +144,7 @@ func (o *outside) keep(q soaking, f soak.Failure, commit string) error {
 
 // again is the command that runs a failure's trial again, as it was.
 func (q soaking) again(f soak.Failure) string {
-	line := fmt.Sprintf("plimsoll soak %s --seeds 1 --seed %d --for %s --shrink 0", quoted(f.Scenario), f.Seed, q.length)
+	line := fmt.Sprintf("plimsoll soak %s --seeds 1 --seed %d --for %s --shrink 0", quoted(f.Scenario), f.Seed, policy.Duration{Duration: q.length})
 	for _, fault := range q.faults {
 		line += " --fault " + quoted(fault)
 	}
