@@ -57,3 +57,32 @@ func TestAHostThatStaysAwayIsForgotten(t *testing.T) {
 		y.s.Memory, y.s.Now = m, y.s.Now.Add(time.Minute)
 	}
 }
+
+// A round may die between its note that it takes a host back and the call. While
+// the intent stands in for the call the host counts as ACTIVE; when it expires,
+// the host is DRAINING still, and plimsoll's to end.
+func TestAHostThatWasNeverTakenBackIsStillOurs(t *testing.T) {
+	y := newYard(t)
+	y.busy("one", "a")
+	h := *y.drained("one", 2*time.Minute)
+	y.intent(cluster.Intent{Change: cluster.Change{Verb: cluster.ActivateHost, Subject: cluster.HostSubject(h.ID), From: 0, To: 1, Host: h.ARN, Group: "one"}})
+	for range 5 { // rounds while the intent is open
+		s, ended := Overlay(y.s)
+		if len(ended) > 0 {
+			t.Fatalf("the intent is over already: %+v", ended)
+		}
+		p := Cluster(s, y.p)
+		if done := did(p); len(done) > 0 {
+			t.Fatalf("%v is done to a host that is taken back", done)
+		}
+		y.s.Memory, y.s.Now = p.Memory, y.s.Now.Add(25*time.Second)
+	}
+	y.s.Now = y.s.Now.Add(cluster.IntentOverlay)
+	s, ended := Overlay(y.s)
+	if len(ended) != 1 || ended[0].Outcome != cluster.OutcomeExpired {
+		t.Fatalf("the intent ends as %+v", ended)
+	}
+	if got, want := did(Cluster(s, y.p)), []string{"terminate " + h.ID}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}

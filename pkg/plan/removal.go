@@ -43,6 +43,9 @@ func (r *round) survey(f *fleet, launched int) *departures {
 				next.EmptySince = r.state.Now
 			}
 		}
+		if r.pending[cluster.HostSubject(h.ID)] {
+			next.DrainedAt = m.DrainedAt // to take it back was noted; it may not have been done
+		}
 		switch {
 		case h.Status == cluster.HostDraining:
 			next = cluster.HostMemory{DrainedAt: m.DrainedAt} // taken back, it is empty anew

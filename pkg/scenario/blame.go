@@ -167,9 +167,13 @@ func (m *monitors) took(c simcloud.Call, change change, known bool, t truth, s1 
 	if len(services) == 0 {
 		return
 	}
+	subject := change.subject()
+	if !known {
+		subject = "what nobody can tell"
+	}
 	m.dips.takings = append(m.dips.takings, taking{
 		at: c.At, number: m.dips.calls, trace: m.world.cloud.TraceHash(), services: services,
-		action: c.Action, subject: change.subject(), invocation: c.Invocation, standing: s1, record: m.recordOf(change),
+		action: c.Action, subject: subject, invocation: c.Invocation, standing: s1, record: m.recordOf(change),
 	})
 }
 

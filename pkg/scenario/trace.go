@@ -18,7 +18,7 @@ type Trace struct {
 	seconds []float64 // since the first point, rising
 	values  []float64
 	scale   float64
-	from    float64 // seconds since the first point at which the run begins
+	from    time.Duration // since the first point: when the run begins
 }
 
 // What a trace may hold at most: a year, and more than anybody is asked.
@@ -108,7 +108,7 @@ func (t *Trace) length() time.Duration {
 
 // at is the rate at a time since the run's start.
 func (t *Trace) at(since time.Duration) float64 {
-	s := since.Seconds() + t.seconds[0] + t.from
+	s := (since + t.from).Seconds() + t.seconds[0]
 	i := sort.SearchFloat64s(t.seconds, s)
 	switch {
 	case i == 0:

@@ -65,7 +65,7 @@ func faultsWithin(all []Fault, from, length time.Duration) []Fault {
 func (s Shape) since(from, length time.Duration) Shape {
 	if s.Trace != nil {
 		t := *s.Trace
-		t.from += from.Seconds()
+		t.from += from
 		s.Trace = &t
 	}
 	var crowds []Crowd
