@@ -26,7 +26,7 @@ func TestAScenarioReadsAndRunsAsItWasWritten(t *testing.T) {
 				t.Errorf("written %+v\nread    %+v", s, again)
 			}
 			for _, x := range []*Scenario{&s, &again} {
-				x.Length.Duration, x.Calm, x.Expect = min(x.Length.Duration, 20*time.Minute), policy.Duration{}, nil
+				x.Length.Duration, x.Calm, x.Expect = min(x.Length.Duration, 10*time.Minute), policy.Duration{}, nil
 			}
 			if a, b := hashOf(t, s), hashOf(t, again); a != b {
 				t.Errorf("written %s, read %s", a, b)
