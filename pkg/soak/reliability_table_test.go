@@ -87,10 +87,10 @@ func promises() []promise {
 		{"S7", "no wanted count and no number of hosts is set outside of the policy's bounds", []string{"S7"}, []string{sabotaged, "pkg/scenario.TestOutsideIsWhatThePolicyDoesNotBound"}},
 		{"S8", "nothing that the policy does not name is changed", []string{"S8"}, []string{sabotaged}},
 		{"S10", "unknown is not zero: nothing leaves by a look that failed or a metric that is missing", []string{"S10"}, []string{sabotaged, "pkg/scenario.TestWhenAMetricNoLongerSpeaks"}},
-		{"L1", "once faults are over, the cluster comes to the end that it comes to without them", []string{"differential"}, []string{soakTest, "pkg/scenario.TestACrashAtAnyCallLeadsToTheSameEnd"}},
-		{"L2", "then it is quiet: no open intent, no host on its way out", []string{"differential"}, []string{soakTest}},
+		{"L1", "once faults are over, the cluster comes to the end that it comes to without them", []string{"differential"}, []string{soakTest, "pkg/scenario.TestEveryBuiltinEndsAsWithoutFaults", "pkg/scenario.TestTheDifferentialOracleCatchesAPlantedBug"}},
+		{"L2", "then it is quiet: no open intent, no host on its way out", []string{"differential"}, []string{soakTest, "pkg/scenario.TestDifferencesOfEnds"}},
 		{"L3", "every message is worked on, or is a dead letter", []string{"differential"}, []string{soakTest, "pkg/store.TestEveryEventIsFollowedByALook"}},
-		{"blame", "no service is under its floor by an action of ours alone", []string{"blame"}, []string{soakTest}},
+		{"blame", "no service is under its floor by an action of ours alone", []string{"blame"}, []string{soakTest, "pkg/scenario.TestTheBlameOracleTellsWhoseADipIs"}},
 		{"run", "no run fails, panics or hangs", []string{"run"}, []string{soakTest, "pkg/simcloud.TestAHangingCoroutineFailsTheRunWithItsStack"}},
 	}
 }
