@@ -14,9 +14,9 @@ import (
 // Fault is a fault of the simulated cloud that is on for some time.
 type Fault struct {
 	Name  string          `json:"name"`
-	Rate  *float64        `json:"rate,omitempty"`  // 0 to 1; the fault's kind says what it means; default: the kind's usual one
-	From  policy.Duration `json:"from,omitzero"`   // since the start
-	Until policy.Duration `json:"until,omitempty"` // since the start; default: the end
+	Rate  *float64        `json:"rate,omitempty"` // 0 to 1; the fault's kind says what it means; default: the kind's usual one
+	From  policy.Duration `json:"from,omitzero"`  // since the start
+	Until policy.Duration `json:"until,omitzero"` // since the start; default: the end
 }
 
 // ParseFaults reads faults given as NAME or NAME=RATE. The error names all that

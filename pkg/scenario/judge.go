@@ -137,7 +137,7 @@ type again struct {
 // had at the least meanwhile.
 func replay(ctx context.Context, s Scenario, o Options, x dip, first taking) (int, error) {
 	a := &again{dip: x, first: first, least: math.MaxInt}
-	_, m, err := run(ctx, s, Options{Seed: o.Seed, Faults: o.Faults, sabotage: o.sabotage}, a)
+	_, m, err := run(ctx, s, Options{Seed: o.Seed, Faults: o.Faults, Spoil: o.Spoil, sabotage: o.sabotage}, a)
 	if err != nil {
 		return 0, err
 	}

@@ -30,6 +30,8 @@ type Result struct {
 	MaxHosts          int            `json:"maxHosts"`
 	APICalls          map[string]int `json:"apiCalls"` // by service:Action
 	Rounds            int            `json:"rounds"`
+	Invocations       int            `json:"invocations"` // of all functions
+	Faults            map[string]int `json:"faults"`      // how often each really struck
 	End               End            `json:"end"`
 	Verdict           *Verdict       `json:"verdict,omitempty"` // of Judge; Run gives none
 

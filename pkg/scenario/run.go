@@ -22,6 +22,7 @@ type Options struct {
 	Logs     io.Writer                       // what the functions log; nil: nowhere
 	Progress func(Sample)                    // each sample as it is taken, one a virtual minute
 	Trace    func(at time.Time, line string) // each line of the trace
+	Spoil    Spoil                           // what a test of another package does to the functions' ports; nil: nothing
 
 	sabotage sabotage // what a test does to the functions' ports
 }
@@ -47,7 +48,7 @@ func run(ctx context.Context, s Scenario, o Options, again *again) (Result, *mon
 	if again != nil {
 		m.again, sim.Refuse, end = again, m.refuse, again.dip.until
 	}
-	w, err := build(ctx, s, sim, o.Logs, o.sabotage)
+	w, err := build(ctx, s, sim, o.Logs, o.spoils())
 	if err != nil {
 		return Result{}, nil, err
 	}
@@ -144,6 +145,8 @@ func (w *world) collect(ctx context.Context, r *Result) error {
 	}
 	r.APICalls = w.cloud.Calls()
 	r.Rounds = w.cloud.Lambda().Stats("reconcile").Invocations
+	r.Invocations = r.Rounds + w.cloud.Lambda().Stats(hearer).Invocations
+	r.Faults = w.cloud.Faults().Struck()
 	r.TraceHash = w.cloud.TraceHash()
 	history, err := w.history(ctx)
 	if err != nil {

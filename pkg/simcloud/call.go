@@ -50,7 +50,7 @@ func call[O any](ctx context.Context, c *Cloud, op operation, in any, do func() 
 	fate := c.faults.fate(p, seen)
 	trip := c.latency(op.latency)
 	p.sleep(trip / 2)
-	fate.arrive(p)
+	fate.arrive(c, p)
 	seen.At = c.now
 	if op.changes && c.opts.Watch != nil {
 		c.opts.Watch(seen)
