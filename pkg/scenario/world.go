@@ -77,10 +77,10 @@ func (w *world) clusters() []*world {
 }
 
 // eachCluster makes something of each of the world's clusters.
-func (w *world) eachCluster(make func(*world, context.Context) error) func(context.Context) error {
+func (w *world) eachCluster(add func(*world, context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
 		for _, c := range w.clusters() {
-			if err := make(c, ctx); err != nil {
+			if err := add(c, ctx); err != nil {
 				return fmt.Errorf("cluster %s: %w", c.Policy.Cluster, err)
 			}
 		}
