@@ -6,6 +6,7 @@ TOOLS      := $(CURDIR)/.tools
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI   := $(TOOLS)/bin/golangci-lint-$(GOLANGCI_VERSION)
 FUNCTIONS  := ingest reconcile
+SEEDS      ?= 200
 
 # Where goroutines really run side by side. Everything else is one at a time.
 RACE       := ./functions/reconcile/... ./pkg/awscloud/...
@@ -13,10 +14,13 @@ RACE       := ./functions/reconcile/... ./pkg/awscloud/...
 # What has to compile on an operator's machine, whatever that is.
 PORTABLE   := ./cmd/... ./pkg/... ./events/...
 
+# go run does not know the commit.
+SOAK       = mkdir -p dist && PLIMSOLL_COMMIT="$$(git describe --always --dirty 2>/dev/null)" $(GO) run ./cmd/plimsoll soak --seeds $(SEEDS)
+
 export GOLANGCI_LINT_CACHE := $(TOOLS)/cache/golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test check format check-format vet lint check-modules generate check-fresh soak bench clean
+.PHONY: help demo build test check format check-format vet lint check-modules generate check-fresh soak figures bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,9 +82,16 @@ check-fresh: generate ## fail if generate changed anything, or something is not 
 		echo "$$changed"; git --no-pager diff --stat; exit 1; \
 	fi; echo "clean tree: ok"
 
-# Ten times the checks of make test, and hundreds of lease histories.
-soak: ## the long runs of leases and overlapping rounds: about 10 minutes
+# Ten times the checks of make test, and hundreds of lease histories; then all
+# planted bugs, each a test case that has to be caught; then SEEDS runs.
+soak: ## the long runs of leases, of planted bugs, and of SEEDS=200 windows of scenarios with all faults
 	PLIMSOLL_SOAK=1 $(GO) test -count=1 -timeout 60m ./pkg/store ./pkg/reconcile
+	@$(GO) test -count=1 -v -run Planted ./pkg/store ./pkg/reconcile ./pkg/scenario ./pkg/soak | awk -f test/planted.awk
+	@$(SOAK)
+
+figures: ## run SEEDS=200 windows of scenarios with all faults, and write docs/reliability.json and .md anew by them
+	@$(SOAK) --json > dist/reliability.json && mv dist/reliability.json docs/reliability.json
+	$(GO) test -count=1 -run Reliability ./pkg/soak -update
 
 bench: ## run the benchmarks of the planner and of the simulated cloud
 	$(GO) test -run '^$$' -bench . -benchmem ./pkg/plan/ ./pkg/simcloud/

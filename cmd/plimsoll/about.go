@@ -34,7 +34,10 @@ func (o *outside) version() *cobra.Command {
 		RunE: verb(func(*cobra.Command, []string) error {
 			version, commit := "unknown", ""
 			if b, ok := debug.ReadBuildInfo(); ok {
-				version, commit = b.Main.Version, revision(b)
+				version = b.Main.Version
+				if c := revision(b); c != "" {
+					commit = " (" + c + ")"
+				}
 			}
 			_, err := fmt.Fprintf(o.out, "plimsoll %s%s, %s %s/%s\n", version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err
@@ -42,7 +45,16 @@ func (o *outside) version() *cobra.Command {
 	}
 }
 
-// revision is the commit of a build that knows it, in brackets.
+// built is the commit of this build, as far as it knows it.
+func built() string {
+	b, ok := debug.ReadBuildInfo()
+	if !ok || revision(b) == "" {
+		return "unknown"
+	}
+	return revision(b)
+}
+
+// revision is the commit of a build that knows it.
 func revision(b *debug.BuildInfo) string {
 	commit, dirty := "", ""
 	for _, s := range b.Settings {
@@ -56,5 +68,5 @@ func revision(b *debug.BuildInfo) string {
 	if commit == "" {
 		return ""
 	}
-	return " (" + commit + dirty + ")"
+	return commit + dirty
 }

@@ -7,9 +7,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"time"
 
 	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/x/term"
+
+	"github.com/plimsoll-ecs/plimsoll/pkg/scenario"
 )
 
 func main() { os.Exit(start()) }
@@ -21,6 +24,9 @@ func start() int {
 	o := outside{
 		out: os.Stdout, err: os.Stderr, env: os.Getenv, read: os.ReadFile,
 		create:      func(name string) (io.WriteCloser, error) { return os.Create(name) }, //nolint:gosec // the file that the user names
+		folder:      func(name string) error { return os.MkdirAll(name, 0o750) },
+		now:         time.Now,
+		judge:       scenario.Judge,
 		terminal:    term.IsTerminal(os.Stdout.Fd()),
 		errTerminal: term.IsTerminal(os.Stderr.Fd()),
 	}

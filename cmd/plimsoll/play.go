@@ -7,6 +7,7 @@ import (
 
 	"github.com/plimsoll-ecs/plimsoll/pkg/scenario"
 	"github.com/plimsoll-ecs/plimsoll/pkg/simcloud"
+	"github.com/plimsoll-ecs/plimsoll/pkg/soak"
 )
 
 // scenario is the built-in one of that name, or that of the file.
@@ -27,6 +28,11 @@ func (o *outside) scenario(name string) (scenario.Scenario, error) {
 // play runs a scenario and shows each sample as it is taken. When ctx ends, the
 // run ends with the virtual minute.
 func play(ctx context.Context, s scenario.Scenario, opts scenario.Options, show func(scenario.Sample)) (scenario.Result, error) {
+	return played(ctx, scenario.Run, s, opts, show)
+}
+
+// played is play by Run or by Judge.
+func played(ctx context.Context, how soak.Judge, s scenario.Scenario, opts scenario.Options, show func(scenario.Sample)) (scenario.Result, error) {
 	if opts.Driver == nil {
 		opts.Driver = simcloud.Jump{}
 	}
@@ -36,7 +42,7 @@ func play(ctx context.Context, s scenario.Scenario, opts scenario.Options, show 
 			show(x)
 		}
 	}
-	r, err := scenario.Run(ctx, s, opts)
+	r, err := how(ctx, s, opts)
 	switch {
 	case ctx.Err() != nil:
 		return r, failed(exitInterrupted, "interrupted")

@@ -7,11 +7,13 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
 	"github.com/plimsoll-ecs/plimsoll/pkg/report"
+	"github.com/plimsoll-ecs/plimsoll/pkg/soak"
 )
 
 // The exit codes.
@@ -30,9 +32,12 @@ type outside struct {
 	env           func(string) string
 	read          func(name string) ([]byte, error)
 	create        func(name string) (io.WriteCloser, error)
-	terminal      bool // out is one
-	errTerminal   bool // err is one
-	width, height int  // of the terminal; 0: not known
+	folder        func(name string) error // makes it where there is none
+	now           func() time.Time
+	judge         soak.Judge // scenario.Judge, but in a test that plants a bug
+	terminal      bool       // out is one
+	errTerminal   bool       // err is one
+	width, height int        // of the terminal; 0: not known
 }
 
 // failure is an error with its exit code.
@@ -89,7 +94,7 @@ runs; no AWS account is needed.`,
 		Args:          noSuchVerb,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.AddCommand(o.demo(), o.simulate(), o.explain(), o.lint(), o.schema(), o.version())
+	root.AddCommand(o.demo(), o.simulate(), o.soak(), o.explain(), o.lint(), o.schema(), o.version())
 	return root
 }
 

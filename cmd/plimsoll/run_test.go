@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/plimsoll-ecs/plimsoll/pkg/cluster"
 	"github.com/plimsoll-ecs/plimsoll/pkg/plan"
@@ -37,6 +38,7 @@ func tryIn(ctx context.Context, args []string, change func(*outside)) answer {
 	o := outside{
 		out: &out, err: &err, env: func(string) string { return "" }, read: os.ReadFile,
 		create: func(name string) (io.WriteCloser, error) { return os.Create(name) },
+		folder: func(name string) error { return os.MkdirAll(name, 0o750) }, now: time.Now, judge: scenario.Judge,
 	}
 	change(&o)
 	return answer{run(ctx, args, o), out.String(), err.String()}
@@ -86,6 +88,14 @@ func TestCommandLines(t *testing.T) {
 		{"an unknown scenario", []string{"simulate", "moon-day"}, 4, "", "there is no scenario, built in or a file, called moon-day"},
 		{"a wrong scenario", []string{"simulate", "testdata/wrong-scenario.yaml"}, 3, "", "testdata/wrong-scenario.yaml:3: length"},
 		{"a trace that is not there", []string{"simulate", hour, "--trace", "none.csv"}, 4, "", "there is no trace none.csv"},
+		{"soak without a fault", []string{"soak", hour, "--seeds", "2", "--for", "1h", "--fault", "poison=0"}, 0, "soak: 2 trials, 0 of them broke a promise, 0 violations: none\n", ""},
+		{"soak as JSON", []string{"soak", hour, "--seeds", "1", "--for", "1h", "--fault", "poison", "--json"}, 0, `"virtualHours": 1,`, ""},
+		{"soak: a fault that does not exist", []string{"soak", hour, "--fault", "rain"}, 3, "", "allowed one of agent-down, alarm-flapping"},
+		{"soak: a fault more often than always", []string{"soak", hour, "--fault", "poison=1.5"}, 3, "", "found 1.5, allowed 0 to 1"},
+		{"soak: no run", []string{"soak", "--seeds", "0"}, 2, "", "one of --seeds or more"},
+		{"soak: no time for faults", []string{"soak", "--for", "30m"}, 2, "", "--for whole minutes, 56m0s or more"},
+		{"soak: an unknown scenario", []string{"soak", "moon-day"}, 4, "", "there is no scenario, built in or a file, called moon-day"},
+		{"soak: a wrong scenario", []string{"soak", hour, "testdata/wrong-scenario.yaml"}, 3, "", "testdata/wrong-scenario.yaml:3: length"},
 		{"explain: the changes", []string{"explain", hour, "web"}, 0, "aboveTarget", ""},
 		{"explain: nobody", []string{"explain", hour, "nobody"}, 4, "", "nothing called nobody; it has service/web, group/hosts, host/i-"},
 		{"explain: no time", []string{"explain", hour, "web", "--at", "noon"}, 2, "", `"noon" is no time`},

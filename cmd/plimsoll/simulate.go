@@ -11,6 +11,7 @@ import (
 
 	"github.com/plimsoll-ecs/plimsoll/pkg/report"
 	"github.com/plimsoll-ecs/plimsoll/pkg/scenario"
+	"github.com/plimsoll-ecs/plimsoll/pkg/soak"
 )
 
 // simulation is what simulate was asked for.
@@ -19,7 +20,7 @@ type simulation struct {
 	peak               float64
 	seed               uint64
 	faults             []string
-	json               bool
+	json, judge        bool
 }
 
 func (o *outside) simulate() *cobra.Command {
@@ -51,6 +52,7 @@ The exit code is 8 if an expectation was missed or a promise was broken.`,
 	c.Flags().Float64Var(&q.peak, "peak", 0, "requests a second at the trace's height (default: the scenario's own)")
 	c.Flags().Uint64Var(&q.seed, "seed", 1, "another seed is another run")
 	c.Flags().StringArrayVar(&q.faults, "fault", nil, "switch a fault on, `NAME[=RATE]`, a rate from 0 to 1 (default: the fault's usual one); may be given again")
+	c.Flags().BoolVar(&q.judge, "judge", false, "compare with the same run without faults too, and say who is to blame for a service under its floor: several runs")
 	c.Flags().BoolVar(&q.json, "json", false, "print one JSON object")
 	c.Flags().StringVar(&q.logs, "logs", "", "write what the functions log to this file")
 	colorFlag(c, &q.color)
@@ -91,7 +93,11 @@ func (o *outside) runSimulation(ctx context.Context, page report.Page, name stri
 		defer func() { _ = f.Close() }() // each line was written as it came
 		opts.Logs = f
 	}
-	r, err := play(ctx, s, opts, o.ticker(page, s))
+	how := soak.Judge(scenario.Run)
+	if q.judge {
+		how = o.judge
+	}
+	r, err := played(ctx, how, s, opts, o.ticker(page, s))
 	if err != nil {
 		return err
 	}

@@ -48,6 +48,6 @@ type GroupMemory struct {
 // HostMemory is remembered of a host.
 type HostMemory struct {
 	EmptySince time.Time `json:"emptySince,omitzero"` // zero: not empty when last seen
-	Awaited    time.Time `json:"awaited,omitzero"`    // the instance is in its group since then and has not registered
+	Awaited    time.Time `json:"awaited,omitzero"`    // the instance is in its group since then and has not registered; or DrainedAt is set and no look has shown the host since then
 	DrainedAt  time.Time `json:"drainedAt,omitzero"`  // plimsoll asked to set it to DRAINING then, and was not refused; zero: it did not
 }

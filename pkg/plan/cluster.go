@@ -45,6 +45,7 @@ type round struct {
 	room    *room           // of the state, with nothing wanted placed
 	placed  int             // tasks of the needs that have a place now
 	returns map[string]bool // hosts taken back, by instance id
+	seen    map[string]bool // hosts that were looked at, by instance id
 	told    [phases][]Decision
 	next    time.Time
 }
@@ -63,6 +64,7 @@ func Cluster(s cluster.State, p policy.Policy) Plan {
 		policy:  p,
 		pending: map[cluster.Subject]bool{},
 		returns: map[string]bool{},
+		seen:    map[string]bool{},
 		memory: cluster.Memory{
 			Services: map[string]cluster.ServiceMemory{},
 			Groups:   map[string]cluster.GroupMemory{},
@@ -83,6 +85,7 @@ func Cluster(s cluster.State, p policy.Policy) Plan {
 	for i := range r.fleets {
 		r.settleGroup(i, g)
 	}
+	r.keepMissing()
 	return Plan{Decisions: slices.Concat(r.told[:]...), Memory: r.memory, Next: r.ahead()}
 }
 
@@ -103,6 +106,9 @@ func (r *round) ahead() time.Time {
 	}
 	return r.next
 }
+
+// missingFor is how long a host that looks lack is remembered.
+const missingFor = 10 * time.Minute
 
 // keepHost remembers a host, if there is anything to remember.
 func (r *round) keepHost(id string, m cluster.HostMemory) {
@@ -338,7 +344,24 @@ func (r *round) await(f *fleet) {
 		if m.Awaited.IsZero() {
 			m.Awaited = r.state.Now
 		}
-		r.keepHost(in.ID, cluster.HostMemory{Awaited: m.Awaited})
+		r.keepHost(in.ID, cluster.HostMemory{Awaited: m.Awaited, DrainedAt: m.DrainedAt})
+	}
+}
+
+// keepMissing remembers for a while that plimsoll set hosts to DRAINING which this
+// look lacks: an absence proves nothing, and a host that nobody knows to be
+// plimsoll's to end would stay DRAINING for good.
+func (r *round) keepMissing() {
+	for id, m := range r.state.Memory.Hosts {
+		if _, kept := r.memory.Hosts[id]; kept || r.seen[id] || m.DrainedAt.IsZero() {
+			continue
+		}
+		if m.Awaited.IsZero() {
+			m.Awaited = r.state.Now
+		}
+		if r.state.Now.Sub(m.Awaited) < missingFor {
+			r.keepHost(id, cluster.HostMemory{Awaited: m.Awaited, DrainedAt: m.DrainedAt})
+		}
 	}
 }
 

@@ -36,13 +36,7 @@ func (r *round) survey(f *fleet, launched int) *departures {
 	l.standing = l.capacity
 	for _, h := range f.hosts {
 		m := r.state.Memory.Hosts[h.ID]
-		next := cluster.HostMemory{}
-		if h.Empty() && h.AgentConnected {
-			next.EmptySince = m.EmptySince
-			if m.EmptySince.IsZero() {
-				next.EmptySince = r.state.Now
-			}
-		}
+		next := r.stillKnown(h, m)
 		switch {
 		case h.Status == cluster.HostDraining:
 			next = cluster.HostMemory{DrainedAt: m.DrainedAt} // taken back, it is empty anew
@@ -56,9 +50,27 @@ func (r *round) survey(f *fleet, launched int) *departures {
 		case h.Empty():
 			r.consider(f, l, h, next)
 		}
+		r.seen[h.ID] = true
 		r.keepHost(h.ID, next)
 	}
 	return l
+}
+
+// stillKnown is what stays true of a host that is not DRAINING: since when it is
+// empty, and who drained it while a change of it is noted. To take it back may
+// not have been done.
+func (r *round) stillKnown(h cluster.Host, m cluster.HostMemory) cluster.HostMemory {
+	next := cluster.HostMemory{}
+	if h.Empty() && h.AgentConnected {
+		next.EmptySince = m.EmptySince
+		if m.EmptySince.IsZero() {
+			next.EmptySince = r.state.Now
+		}
+	}
+	if r.pending[cluster.HostSubject(h.ID)] {
+		next.DrainedAt = m.DrainedAt
+	}
+	return next
 }
 
 // finish carries on with a DRAINING host: one that the second look finds empty

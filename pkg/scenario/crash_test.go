@@ -17,34 +17,44 @@ import (
 )
 
 // everyCrash crashes at all calls of all rounds that change something and of what
-// runs right after them, in all modes; without it at all calls of one round of
-// each kind, in one mode each, the modes in turn.
-var everyCrash = flag.Bool("every-crash", false, "crash at every API call of the test's window, in every mode")
+// runs right after them; without it at all calls of one round of each kind, the
+// kind being what it changes. Both do so in every mode.
+var everyCrash = flag.Bool("every-crash", false, "crash at every API call of all rounds that change something, not of one of each kind")
 
-// swell is a short world in which rounds launch hosts, raise two services at
-// once, lower them, and drain and end hosts. Its load has no noise and is steady
-// at the end.
+// swell is a short world. Its table is down until there is much to do, so that one
+// round then launches hosts for web, lowers api and drains the host that nobody
+// needs; later ones raise web, lower it, and end hosts. Its load has no noise and
+// is steady from the seventh minute on.
 func swell() Scenario {
 	d := func(d time.Duration) policy.Duration { return policy.Duration{Duration: d} }
 	load := func(base, more float64) *Load {
-		return &Load{CPUPerRequest: 10, Shape: Shape{Base: base, Crowds: []Crowd{{At: d(6 * time.Minute), Rate: more, Rise: d(time.Second), Stay: d(6 * time.Minute), Fall: d(time.Second)}}}}
+		return &Load{CPUPerRequest: 10, Shape: Shape{Base: base, Crowds: []Crowd{{Rate: more, Rise: d(time.Second), Stay: d(6 * time.Minute), Fall: d(time.Second)}}}}
 	}
-	percent := 50
-	never := d(0)
+	percent, always, never, quick := 50, 1.0, d(0), d(time.Minute)
+	zones := []string{"eu-west-1a", "eu-west-1b"}
+	packed := []Strategy{{Type: "binpack", Field: "cpu"}}
+	in := policy.Manner{Window: &quick}
 	s := Scenario{
-		Name: "swell", Start: time.Date(2026, 8, 3, 0, 0, 0, 0, time.UTC), Length: d(42 * time.Minute), AgentFlap: &never,
-		Groups: []Group{{Name: "prod-hosts", Zones: []string{"eu-west-1a", "eu-west-1b"}, InstanceType: "m6i.large", CPU: 2048, Memory: 7764, Max: 20, Desired: 2}},
-		Services: []Service{
-			{Name: "web", CPU: 256, Memory: 512, Desired: 4, MinimumHealthyPercent: &percent, Strategies: []Strategy{{Type: "binpack", Field: "cpu"}}, Load: load(60, 120)},
-			{Name: "api", CPU: 512, Memory: 512, Desired: 2, MinimumHealthyPercent: &percent, Strategies: []Strategy{{Type: "binpack", Field: "cpu"}}, Load: load(60, 120)},
+		Name: "swell", Start: time.Date(2026, 8, 3, 0, 0, 0, 0, time.UTC), Length: d(20 * time.Minute), AgentFlap: &never,
+		Groups: []Group{
+			{Name: "prod-hosts", Zones: zones, InstanceType: "m6i.large", CPU: 2048, Memory: 7764, Max: 20, Desired: 1},
+			{Name: "small-hosts", Zones: zones, InstanceType: "t3.nano", CPU: 128, Memory: 256, Max: 20, Desired: 1},
 		},
+		Services: []Service{
+			{Name: "web", CPU: 256, Memory: 512, Desired: 4, MinimumHealthyPercent: &percent, Strategies: packed, Load: load(18, 40)},
+			{Name: "api", CPU: 512, Memory: 512, Desired: 2, MinimumHealthyPercent: &percent, Strategies: packed, Load: load(10, 0)},
+		},
+		Faults: []Fault{{Name: "table-down", Rate: &always, From: d(10 * time.Second), Until: d(2 * time.Minute)}},
 	}
 	s.Policy = policy.Policy{
 		Version: 1, Cluster: "prod",
-		Hosts: []policy.HostGroup{{Group: "prod-hosts", Min: 1, Max: 20, Removal: policy.Removal{EmptyAfter: d(time.Minute), MaxAtOnce: 2}}},
+		Hosts: []policy.HostGroup{
+			{Group: "prod-hosts", Min: 1, Max: 20, Removal: policy.Removal{EmptyAfter: d(30 * time.Second), MaxAtOnce: 2}},
+			{Group: "small-hosts", Min: 0, Max: 20, Removal: policy.Removal{EmptyAfter: d(time.Minute)}},
+		},
 		Services: map[string]policy.Service{
-			"web": {Tasks: &policy.Tasks{Min: 2, Max: 40}, Scale: []policy.Target{{Metric: "cpu", Target: 60}}},
-			"api": {Tasks: &policy.Tasks{Min: 2, Max: 40}, Scale: []policy.Target{{Metric: "cpu", Target: 60}}},
+			"web": {Tasks: &policy.Tasks{Min: 2, Max: 40}, Scale: []policy.Target{{Metric: "cpu", Target: 20}}, ScaleIn: in},
+			"api": {Tasks: &policy.Tasks{Min: 1, Max: 40}, Scale: []policy.Target{{Metric: "cpu", Target: 60}}, ScaleIn: policy.Manner{Window: &never}},
 		},
 	}.Defaulted()
 	return s
@@ -63,58 +73,77 @@ type outcome struct {
 	services   string // per service what is wanted, runs and is healthy
 	wrong      []string
 	hosts      int
+	launched   int
+	trace      string
 	violations []Violation
 	boundaries []boundary
 	actions    map[int][]string // of each invocation: the calls that changed ECS or Auto Scaling
 	open       int              // the most intents open at once
 }
 
-// crashed runs the swell with a crash at call n; 0: with none.
-func crashed(t *testing.T, n int, mode simcloud.CrashMode) outcome {
+// crash is a run of the swell with a crash at one call; 0: with none.
+type crash struct {
+	n     int
+	mode  simcloud.CrashMode
+	spoil sabotage
+}
+
+func (x crash) run(t *testing.T) outcome {
 	t.Helper()
 	s := swell()
 	m := newMonitors(s.Policy)
-	var out outcome
-	out.actions = map[int][]string{}
+	out := outcome{actions: map[int][]string{}}
 	var w *world
-	o := simcloud.Options{
-		Start: s.Start, Seed: 7, Account: account, Region: region, Failed: m.failed,
-		Watch: func(c simcloud.Call) {
+	o := simcloud.Options{Start: s.Start, Seed: 7, Account: account, Region: region, Failed: m.failed, Watch: m.watch}
+	if x.n == 0 {
+		o.Watch = func(c simcloud.Call) {
 			m.watch(c)
-			if n > 0 {
-				return
-			}
-			if c.Service == "ecs" || c.Service == "autoscaling" {
-				out.actions[c.Invocation] = append(out.actions[c.Invocation], c.Action)
-			}
-			out.open = max(out.open, len(w.cloud.DynamoDB().Prefixed(table, leaseKey("prod"), openItems)))
-		},
-		Begun: func(at int, c simcloud.Call) {
-			if n == 0 {
-				out.boundaries = append(out.boundaries, boundary{at, c.Invocation, c.Function, c.Service + ":" + c.Action})
-			}
-		},
+			out.watch(w, c)
+		}
+		o.Begun = func(at int, c simcloud.Call) {
+			out.boundaries = append(out.boundaries, boundary{at, c.Invocation, c.Function, c.Service + ":" + c.Action})
+		}
 	}
-	w, err := build(t.Context(), s, o, nil, nil)
+	w, err := build(t.Context(), s, o, nil, x.spoil)
 	if err != nil {
 		t.Error(err)
 		return out
 	}
 	defer w.cloud.Close()
+	if err := w.fail(nil); err != nil {
+		t.Error(err)
+		return out
+	}
 	m.attach(w)
-	if n > 0 {
-		w.cloud.CrashAt(n, mode)
+	if x.n > 0 {
+		w.cloud.CrashAt(x.n, x.mode)
 	}
 	if err := w.cloud.Run(s.Start.Add(s.Length.Duration)); err != nil {
 		t.Error(err)
 		return out
 	}
+	out.end(w, m)
+	return out
+}
+
+// watch notes a changing call of the recorded run.
+func (o *outcome) watch(w *world, c simcloud.Call) {
+	if c.Service == "ecs" || c.Service == "autoscaling" {
+		o.actions[c.Invocation] = append(o.actions[c.Invocation], c.Action)
+	}
+	o.open = max(o.open, len(w.cloud.DynamoDB().Prefixed(table, leaseKey("prod"), openItems)))
+}
+
+// end reads how the run ended.
+func (o *outcome) end(w *world, m *monitors) {
 	var r Result
 	m.end(&r)
-	out.violations = r.Violations
-	out.services, out.wrong = w.settled()
-	out.hosts = len(w.cloud.World().Hosts())
-	return out
+	o.violations = r.Violations
+	o.services, o.wrong = w.settled()
+	o.hosts, o.trace = len(w.cloud.World().Hosts()), w.cloud.TraceHash()
+	for _, g := range w.cloud.World().Groups() {
+		o.launched += g.Launched
+	}
 }
 
 // settled is the end state of each service, and what keeps it from being settled.
@@ -128,7 +157,7 @@ func (w *world) settled() (services string, wrong []string) {
 	}
 	for _, i := range w.cloud.DynamoDB().Prefixed(table, leaseKey(w.Policy.Cluster), openItems) {
 		var intent cluster.Intent
-		if err := json.Unmarshal([]byte(text(i, "intent")), &intent); err != nil || w.cloud.Now().Sub(intent.At) > 3*time.Minute {
+		if err := json.Unmarshal([]byte(text(i, "intent")), &intent); err != nil || w.cloud.Now().Sub(intent.At) > 4*time.Minute {
 			wrong = append(wrong, fmt.Sprintf("the intent %s of %s is open (%v)", intent.ID, clock(intent.At), err))
 		}
 	}
@@ -169,52 +198,53 @@ func (o outcome) window(all bool) []boundary {
 	return in
 }
 
+// fullest is the invocation that makes most changes.
+func (o outcome) fullest() int {
+	return slices.MaxFunc(slices.Sorted(maps.Keys(o.actions)), func(a, b int) int { return len(o.actions[a]) - len(o.actions[b]) })
+}
+
 func TestACrashAtAnyCallLeadsToTheSameEnd(t *testing.T) {
 	t.Parallel()
-	whole := crashed(t, 0, "")
+	whole := crash{}.run(t)
 	in := whole.window(*everyCrash)
-	seen := map[string]bool{}
-	for _, actions := range whole.actions {
-		for _, a := range actions {
-			seen[a] = true
+	seen := whole.actions[whole.fullest()]
+	t.Logf("%d boundaries of %d, each in %d modes; %d hosts at the end, %d launched, %s up to %d intents open at once; the fullest round calls %s",
+		len(in), len(whole.boundaries), len(modes()), whole.hosts, whole.launched, whole.services, whole.open, strings.Join(seen, " "))
+	for _, a := range []string{"LaunchInstances", "UpdateService", "UpdateContainerInstancesState"} {
+		if !slices.Contains(seen, a) {
+			t.Errorf("the fullest round does not call %s", a)
 		}
 	}
-	t.Logf("%d boundaries of %d, %d hosts at the end, %s up to %d intents open at once; %s",
-		len(in), len(whole.boundaries), whole.hosts, whole.services, whole.open, strings.Join(slices.Sorted(maps.Keys(seen)), " "))
-	for _, a := range []string{"LaunchInstances", "UpdateService", "UpdateContainerInstancesState", "TerminateInstanceInAutoScalingGroup"} {
-		if !seen[a] {
-			t.Errorf("the rounds do not call %s", a)
-		}
-	}
-	if whole.open < 2 || len(whole.wrong) > 0 || len(whole.violations) > 0 {
+	if whole.open < 3 || len(whole.wrong) > 0 || len(whole.violations) > 0 {
 		t.Fatalf("without a crash: %d open intents, %v %v", whole.open, whole.wrong, whole.violations)
 	}
 	var runs sync.WaitGroup
 	slots := make(chan bool, 2)
-	for place, b := range in {
-		for turn, mode := range modes() {
-			if !*everyCrash && place%len(modes()) != turn {
-				continue
-			}
+	for _, b := range in {
+		for _, mode := range modes() {
 			slots <- true
 			runs.Go(func() {
 				defer func() { <-slots }()
-				b.compare(t, mode, whole, crashed(t, b.n, mode))
+				for _, wrong := range whole.differs(crash{n: b.n, mode: mode}.run(t)) {
+					t.Errorf("call %d, %s of %s %d: %s: %s", b.n, b.name, b.function, b.invocation, mode, wrong)
+				}
 			})
 		}
 	}
 	runs.Wait()
 }
 
-func (b boundary) compare(t *testing.T, mode simcloud.CrashMode, whole, got outcome) {
-	name := fmt.Sprintf("call %d, %s of %s %d: %s", b.n, b.name, b.function, b.invocation, mode)
+// differs is what makes another run's end another one, or broke a promise.
+func (o outcome) differs(got outcome) []string {
+	wrong := slices.Clone(got.wrong)
 	for _, v := range got.violations {
-		t.Errorf("%s: %s at %s of %s: %s", name, v.Promise, clock(v.At), v.Subject, v.Detail)
+		wrong = append(wrong, fmt.Sprintf("%s at %s of %s: %s", v.Promise, clock(v.At), v.Subject, v.Detail))
 	}
-	for _, wrong := range got.wrong {
-		t.Errorf("%s: %s", name, wrong)
+	if got.services != o.services {
+		wrong = append(wrong, fmt.Sprintf("the end is %s want %s", got.services, o.services))
 	}
-	if got.services != whole.services {
-		t.Errorf("%s: the end is %s want %s", name, got.services, whole.services)
+	if got.hosts != o.hosts {
+		wrong = append(wrong, fmt.Sprintf("%d hosts are left of %d launched, want %d", got.hosts, got.launched, o.hosts))
 	}
+	return wrong
 }

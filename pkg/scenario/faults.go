@@ -14,9 +14,9 @@ import (
 // Fault is a fault of the simulated cloud that is on for some time.
 type Fault struct {
 	Name  string          `json:"name"`
-	Rate  *float64        `json:"rate,omitempty"`  // 0 to 1; the fault's kind says what it means; default: the kind's usual one
-	From  policy.Duration `json:"from,omitzero"`   // since the start
-	Until policy.Duration `json:"until,omitempty"` // since the start; default: the end
+	Rate  *float64        `json:"rate,omitempty"` // 0 to 1; the fault's kind says what it means; default: the kind's usual one
+	From  policy.Duration `json:"from,omitzero"`  // since the start
+	Until policy.Duration `json:"until,omitzero"` // since the start; default: the end
 }
 
 // ParseFaults reads faults given as NAME or NAME=RATE. The error names all that
@@ -81,8 +81,11 @@ func (v *validation) faultAt(path string, f Fault) {
 }
 
 // stale says whether reads may be old at any time of the run.
-func (s Scenario) stale(always map[string]float64) bool {
-	return always["stale-reads"] > 0 || slices.ContainsFunc(s.Faults, func(f Fault) bool { return f.Name == "stale-reads" && f.rate() > 0 })
+func (s Scenario) stale(always map[string]float64) bool { return s.faulty("stale-reads", always) }
+
+// faulty says whether a fault is on at any time of the run.
+func (s Scenario) faulty(name string, always map[string]float64) bool {
+	return always[name] > 0 || slices.ContainsFunc(s.Faults, func(f Fault) bool { return f.Name == name && f.rate() > 0 })
 }
 
 // fail switches the faults of the run on, and those of the scenario at their

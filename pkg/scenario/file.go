@@ -22,6 +22,7 @@ type Scenario struct {
 	Events    []Happening      `json:"world,omitempty"` // what the world does, at its times
 	Faults    []Fault          `json:"faults,omitempty"`
 	Expect    []Expectation    `json:"expect,omitempty"`
+	Calm      policy.Duration  `json:"calm,omitzero"`        // since the start: from then on the world is calm, see Calmed; default: never
 	Policy    policy.Policy    `json:"-"`                    // Raw, checked and defaulted
 	Traced    bool             `json:"-"`                    // a trace replaced the shapes
 	AgentFlap *policy.Duration `json:"agentFlaps,omitempty"` // mean time between an agent's disconnections; 0s: never; default 30m

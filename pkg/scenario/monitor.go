@@ -33,6 +33,10 @@ type monitors struct {
 	reach  time.Duration       // how much older than its invocation a read may be
 	turns  turns
 
+	emptied map[string]time.Time // since when hosts are empty, by container instance ARN
+	dips    dips
+	again   *again // of a replay: what it is to leave out and to see
+
 	violations []Violation    // the first ones
 	counts     map[string]int // of all, by promise
 	raced      []Violation    // what a world event made wrong: the first ones
@@ -40,7 +44,7 @@ type monitors struct {
 }
 
 func newMonitors(p policy.Policy) *monitors {
-	return &monitors{policy: p, under: map[int]*invocation{}, counts: map[string]int{}, floors: floors{lowest: map[string]int{}}}
+	return &monitors{policy: p, under: map[int]*invocation{}, counts: map[string]int{}, floors: floors{lowest: map[string]int{}}, dips: newDips()}
 }
 
 // invocation is what the monitors know of one run of a function.
@@ -59,6 +63,7 @@ type invocation struct {
 func (m *monitors) attach(w *world) {
 	m.world = w
 	w.cloud.World().OnChange(func() {
+		m.sampleDips()
 		if len(m.under) > 0 || m.reach > 0 {
 			m.remember(m.now())
 		}
@@ -71,12 +76,15 @@ func (m *monitors) attach(w *world) {
 	})
 	w.cloud.Every(w.Start, floorStep, func() bool {
 		m.sampleFloors()
+		m.sampleHosts()
+		m.sampleDips()
 		return true
 	})
 }
 
 // watch judges a changing call at the instant before it takes effect.
 func (m *monitors) watch(c simcloud.Call) {
+	m.dips.calls++
 	i := m.invocation(c)
 	m.learnFence(i)
 	if wrong := m.foreign(c.Input); wrong != "" {
@@ -133,12 +141,14 @@ func (m *monitors) action(i *invocation, c simcloud.Call) {
 	change, known := m.change(c, now.real)
 	if !known {
 		m.broken("S8", c, c.Service+":"+c.Action, fmt.Sprintf("%s is no call that the controller makes: the monitors cannot judge it", c.Action))
+		m.took(c, change, false, now.real, broken)
 		return
 	}
+	m.took(c, change, true, now.real, m.judge(i, c, "S1", change, change.takesHealth, now))
 	for _, p := range []struct {
 		promise string
 		claim   claim
-	}{{"S1", change.takesHealth}, {"S2", change.exceeds}, {"S7", m.outside(change)}} {
+	}{{"S2", change.exceeds}, {"S7", m.outside(change)}} {
 		m.judge(i, c, p.promise, change, p.claim, now)
 	}
 	m.noted(i, c, change)

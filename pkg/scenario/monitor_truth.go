@@ -150,7 +150,7 @@ type claim func(truth) string
 // shown, and against the true one at the call. Wrong by all of the former it is
 // always a violation; wrong by the latter it is one unless the world moved in
 // between, which nobody can see in time: that is counted as raced.
-func (m *monitors) judge(i *invocation, c simcloud.Call, promise string, change change, wrong claim, now state) {
+func (m *monitors) judge(i *invocation, c simcloud.Call, promise string, change change, wrong claim, now state) standing {
 	states := append(m.since(i), now)
 	last := newestJustified(states, wrong)
 	detail := wrong(now.real)
@@ -158,15 +158,19 @@ func (m *monitors) judge(i *invocation, c simcloud.Call, promise string, change 
 	case last < 0:
 		detail = fmt.Sprintf("%s; no state since %s justifies it", wrong(now.shown), clock(states[0].at))
 		m.broken(promise, c, change.subject(), detail)
+		return broken
 	case detail == "":
+		return held
 	case m.worldMoved(i, states, last, c.At):
 		m.races++
 		if len(m.raced) < listed {
 			m.raced = append(m.raced, Violation{Promise: promise, At: c.At, Subject: change.subject(), Detail: detail, Invocation: c.Invocation})
 		}
+		return raced
 	default:
 		detail = fmt.Sprintf("%s; that was so since %s, and nothing that the world did of itself since then made it so", detail, clock(states[min(last+1, len(states)-1)].at))
 		m.broken(promise, c, change.subject(), detail)
+		return broken
 	}
 }
 
@@ -210,9 +214,11 @@ func (m *monitors) worldMoved(i *invocation, states []state, last int, at time.T
 // harmed says whether the world did something of itself that can make a change
 // wrong. Launches and registrations cannot, and follow from calls of ours.
 func (m *monitors) harmed(from, to time.Time) bool {
-	harm := []string{"TaskCrashed", "AgentLost", "HostKilled", "ByHand"}
-	return slices.ContainsFunc(m.world.cloud.World().Changes(from, to), func(c simcloud.Change) bool { return slices.Contains(harm, c.Kind) })
+	return slices.ContainsFunc(m.world.cloud.World().Changes(from, to), func(c simcloud.Change) bool { return slices.Contains(harmful(), c.Kind) })
 }
+
+// harmful are the kinds of such changes.
+func harmful() []string { return []string{"TaskCrashed", "AgentLost", "HostKilled", "ByHand"} }
 
 // tail is the name or id at the end of an ARN, or the name itself.
 func tail(ref string) string { return ref[strings.LastIndexByte(ref, '/')+1:] }

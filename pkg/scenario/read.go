@@ -138,6 +138,7 @@ func (v *validation) check(ok bool, path string, found any, allowed string) {
 func (v *validation) world() {
 	v.check(v.Name != "", "name", "nothing", "a name")
 	v.check(v.Length.Duration > 0, "length", v.Length, "more than 0s")
+	v.check(v.Calm.Duration >= 0 && v.Calm.Duration < v.Length.Duration, "calm", v.Calm, "a time since the start, within length")
 	v.check(len(v.Groups) > 0, "groups", "none", "one Auto Scaling group or more")
 	v.check(len(v.Services) > 0, "services", "none", "one service or more")
 	v.check(!repeats(v.groupNames()), "groups", strings.Join(v.groupNames(), ", "), "each name once")
@@ -234,6 +235,7 @@ func (v *validation) shapeAt(path string, s Shape) {
 	for n, c := range s.Crowds {
 		at := fmt.Sprintf("%s.crowds[%d]", path, n)
 		v.check(c.At.Duration >= 0 && c.At.Duration <= v.Length.Duration, at+".at", c.At, "a time since the start, within length")
+		v.check(c.Since.Duration >= 0, at+".since", c.Since, "0s or more")
 		v.check(c.Rate >= 0, at+".rate", c.Rate, "0 or more requests a second")
 	}
 }

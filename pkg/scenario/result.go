@@ -30,6 +30,10 @@ type Result struct {
 	MaxHosts          int            `json:"maxHosts"`
 	APICalls          map[string]int `json:"apiCalls"` // by service:Action
 	Rounds            int            `json:"rounds"`
+	Invocations       int            `json:"invocations"` // of all functions
+	Faults            map[string]int `json:"faults"`      // how often each really struck
+	End               End            `json:"end"`
+	Verdict           *Verdict       `json:"verdict,omitempty"` // of Judge; Run gives none
 
 	Samples []Sample `json:"-"` // one a minute, for pictures
 	History []Record `json:"-"` // what the functions recorded, oldest first

@@ -22,6 +22,7 @@ type Options struct {
 	Logs     io.Writer                       // what the functions log; nil: nowhere
 	Progress func(Sample)                    // each sample as it is taken, one a virtual minute
 	Trace    func(at time.Time, line string) // each line of the trace
+	Spoil    Spoil                           // what a test of another package does to the functions' ports; nil: nothing
 
 	sabotage sabotage // what a test does to the functions' ports
 }
@@ -30,51 +31,69 @@ type Options struct {
 // itself failed, or that ctx ended; broken promises and missed expectations are
 // in the result.
 func Run(ctx context.Context, s Scenario, o Options) (Result, error) {
+	r, _, err := run(ctx, s, o, nil)
+	return r, err
+}
+
+// run runs a scenario, or with again replays it up to the end of a dip.
+func run(ctx context.Context, s Scenario, o Options, again *again) (Result, *monitors, error) {
 	if s.Length.Duration <= 0 {
-		return Result{}, fmt.Errorf("run %s: a length of %s is none", s.Name, s.Length)
+		return Result{}, nil, fmt.Errorf("run %s: a length of %s is none", s.Name, s.Length)
 	}
-	monitors := newMonitors(s.Policy)
-	w, err := build(ctx, s, simcloud.Options{
-		Start: s.Start, Seed: o.Seed, Driver: o.Driver, Account: account, Region: region, Trace: o.Trace, Watch: monitors.watch, Failed: monitors.failed,
-	}, o.Logs, o.sabotage)
+	m := newMonitors(s.Policy)
+	sim := simcloud.Options{
+		Start: s.Start, Seed: o.Seed, Driver: o.Driver, Account: account, Region: region, Trace: o.Trace, Watch: m.watch, Failed: m.failed,
+	}
+	end := s.Start.Add(s.Length.Duration)
+	if again != nil {
+		m.again, sim.Refuse, end = again, m.refuse, again.dip.until
+	}
+	w, err := build(ctx, s, sim, o.Logs, o.spoils())
 	if err != nil {
-		return Result{}, err
+		return Result{}, nil, err
 	}
 	defer w.cloud.Close()
 	if err := w.fail(o.Faults); err != nil {
-		return Result{}, fmt.Errorf("run %s: %w", s.Name, err)
+		return Result{}, nil, fmt.Errorf("run %s: %w", s.Name, err)
 	}
+	w.calm()
 	if s.stale(o.Faults) {
-		monitors.reach = staleFor
+		m.reach = staleFor
 	}
-	monitors.attach(w)
+	m.attach(w)
 	w.happen()
 	r := Result{Scenario: s.Name, Seed: o.Seed, Hours: s.Length.Hours(), Violations: []Violation{}}
-	w.cloud.Every(s.Start, time.Minute, func() bool {
+	w.watchSamples(ctx, &r, o.Progress)
+	if err := w.cloud.Run(end); err != nil {
+		return Result{}, nil, fmt.Errorf("run %s with seed %d: %w", s.Name, o.Seed, err)
+	}
+	if ctx.Err() != nil {
+		return Result{}, nil, fmt.Errorf("run %s: %w", s.Name, context.Cause(ctx))
+	}
+	m.end(&r)
+	r.End = m.ended(o.Faults)
+	if err := w.collect(ctx, &r); err != nil {
+		return Result{}, nil, fmt.Errorf("collect %s: %w", s.Name, err)
+	}
+	r.Expectations = append(s.judge(r), w.missed...)
+	return r, m, nil
+}
+
+// watchSamples takes a sample each minute until ctx ends, which ends the run.
+func (w *world) watchSamples(ctx context.Context, r *Result, progress func(Sample)) {
+	w.cloud.Every(w.Start, time.Minute, func() bool {
 		if ctx.Err() != nil {
 			w.cloud.Stop()
 			return false
 		}
 		sample := w.sample()
 		r.Samples = append(r.Samples, sample)
-		if o.Progress != nil {
+		if progress != nil {
 			sample.Each = w.hosts()
-			o.Progress(sample)
+			progress(sample)
 		}
 		return true
 	})
-	if err := w.cloud.Run(s.Start.Add(s.Length.Duration)); err != nil {
-		return Result{}, fmt.Errorf("run %s with seed %d: %w", s.Name, o.Seed, err)
-	}
-	if ctx.Err() != nil {
-		return Result{}, fmt.Errorf("run %s: %w", s.Name, context.Cause(ctx))
-	}
-	monitors.end(&r)
-	if err := w.collect(ctx, &r); err != nil {
-		return Result{}, fmt.Errorf("collect %s: %w", s.Name, err)
-	}
-	r.Expectations = append(s.judge(r), w.missed...)
-	return r, nil
 }
 
 // sample reads the truth of the moment.
@@ -84,7 +103,7 @@ func (w *world) sample() Sample {
 		v, _ := w.cloud.World().Service(w.Policy.Cluster, s.Name) // it was made with the world
 		x := ServiceSample{Desired: v.Desired, Running: v.Running, Healthy: v.Healthy}
 		if s.Load != nil {
-			x.Rate = s.Load.Shape.rate(w.seed, w.Start)(sample.At)
+			x.Rate = w.rate(s, w.seed)(sample.At)
 		}
 		sample.Services = append(sample.Services, x)
 	}
@@ -126,6 +145,8 @@ func (w *world) collect(ctx context.Context, r *Result) error {
 	}
 	r.APICalls = w.cloud.Calls()
 	r.Rounds = w.cloud.Lambda().Stats("reconcile").Invocations
+	r.Invocations = r.Rounds + w.cloud.Lambda().Stats(hearer).Invocations
+	r.Faults = w.cloud.Faults().Struck()
 	r.TraceHash = w.cloud.TraceHash()
 	history, err := w.history(ctx)
 	if err != nil {

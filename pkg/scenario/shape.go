@@ -29,11 +29,12 @@ type Peak struct {
 
 // Crowd is a rate that comes at once, stays, and goes.
 type Crowd struct {
-	At   policy.Duration `json:"at"`   // since the start
-	Rate float64         `json:"rate"` // requests a second more
-	Rise policy.Duration `json:"rise"`
-	Stay policy.Duration `json:"stay"`
-	Fall policy.Duration `json:"fall"`
+	At    policy.Duration `json:"at"`   // since the start
+	Rate  float64         `json:"rate"` // requests a second more
+	Rise  policy.Duration `json:"rise"`
+	Stay  policy.Duration `json:"stay"`
+	Fall  policy.Duration `json:"fall"`
+	Since policy.Duration `json:"since,omitzero"` // how much of all that is over by then: of a window's first crowd
 }
 
 // rate returns the requests a second at a time since the start. The noise is a
@@ -64,9 +65,9 @@ func (s Shape) rate(seed uint64, start time.Time) func(time.Time) float64 {
 
 // at is what the crowd adds.
 func (c Crowd) at(since time.Duration) float64 {
-	t := since - c.At.Duration
+	t := since - c.At.Duration + c.Since.Duration
 	switch {
-	case t < 0:
+	case since < c.At.Duration:
 		return 0
 	case t < c.Rise.Duration:
 		return c.Rate * float64(t) / float64(c.Rise.Duration)

@@ -18,6 +18,7 @@ type Trace struct {
 	seconds []float64 // since the first point, rising
 	values  []float64
 	scale   float64
+	from    time.Duration // since the first point: when the run begins
 }
 
 // What a trace may hold at most: a year, and more than anybody is asked.
@@ -105,9 +106,9 @@ func (t *Trace) length() time.Duration {
 	return time.Duration((t.seconds[len(t.seconds)-1] - t.seconds[0]) * float64(time.Second))
 }
 
-// at is the rate at a time since the first point.
+// at is the rate at a time since the run's start.
 func (t *Trace) at(since time.Duration) float64 {
-	s := since.Seconds() + t.seconds[0]
+	s := (since + t.from).Seconds() + t.seconds[0]
 	i := sort.SearchFloat64s(t.seconds, s)
 	switch {
 	case i == 0:

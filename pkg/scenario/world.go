@@ -42,6 +42,7 @@ type world struct {
 	log    *zap.Logger
 	seed   uint64
 	urls   map[string]string // of the queues, by name
+	others []Scenario        // whose clusters the same controller steers beside its own
 	missed []Held            // happenings that did not take place
 	spoil  sabotage          // nil: nothing
 }
@@ -52,16 +53,48 @@ type sabotage func(*world, *reconcile.Ports)
 
 // build makes the world of a scenario: what an operator has, then what the
 // controller's deployment adds. Its calls come from outside of virtual time.
-func build(ctx context.Context, s Scenario, o simcloud.Options, logs io.Writer, spoil sabotage) (*world, error) {
-	w := &world{Scenario: s, cloud: simcloud.New(o), seed: o.Seed, urls: map[string]string{}, spoil: spoil}
+func build(ctx context.Context, s Scenario, o simcloud.Options, logs io.Writer, spoil sabotage, others ...Scenario) (*world, error) {
+	w := &world{Scenario: s, cloud: simcloud.New(o), seed: o.Seed, urls: map[string]string{}, spoil: spoil, others: others}
 	w.log = w.logger(logs)
-	for _, make := range []func(context.Context) error{w.cluster, w.queues, w.table, w.functions, w.rules, w.alarms} {
+	for _, make := range []func(context.Context) error{w.eachCluster((*world).cluster), w.queues, w.table, w.functions, w.rules, w.eachCluster((*world).alarms)} {
 		if err := make(ctx); err != nil {
 			w.cloud.Close()
 			return nil, fmt.Errorf("build %s: %w", s.Name, err)
 		}
 	}
 	return w, nil
+}
+
+// clusters are this world as each of its scenarios sees it, its own first.
+func (w *world) clusters() []*world {
+	all := []*world{w}
+	for _, s := range w.others {
+		other := *w
+		other.Scenario = s
+		all = append(all, &other)
+	}
+	return all
+}
+
+// eachCluster makes something of each of the world's clusters.
+func (w *world) eachCluster(add func(*world, context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		for _, c := range w.clusters() {
+			if err := add(c, ctx); err != nil {
+				return fmt.Errorf("cluster %s: %w", c.Policy.Cluster, err)
+			}
+		}
+		return nil
+	}
+}
+
+// policies are those of all clusters.
+func (w *world) policies() policy.Set {
+	var set policy.Set
+	for _, c := range w.clusters() {
+		set = append(set, c.Policy)
+	}
+	return set
 }
 
 // cluster makes the operator's side: a cluster, its hosts and services.
@@ -125,7 +158,7 @@ func (w *world) load(s Service) error {
 		return nil
 	}
 	return w.cloud.AddLoad(simcloud.LoadSpec{
-		Cluster: w.Policy.Cluster, Service: s.Name, Rate: s.Load.Shape.rate(w.seed, w.Start),
+		Cluster: w.Policy.Cluster, Service: s.Name, Rate: w.rate(s, w.seed),
 		CPUPerRequest: s.Load.CPUPerRequest, HighResolution: s.Load.HighResolution,
 	})
 }
@@ -182,7 +215,7 @@ func (w *world) table(ctx context.Context) error {
 // functions registers the very functions that Lambda runs, over the simulated
 // services, the virtual clock and child coroutines.
 func (w *world) functions(context.Context) error {
-	set, c := policy.Set{w.Policy}, w.cloud
+	set, c := w.policies(), w.cloud
 	hear := ingest.New(ingest.Ports{DynamoDB: c.DynamoDB(), SQS: c.SQS()},
 		ingest.Config{Account: account, Region: region, Table: table, Queues: map[string]string{"reconcile": w.urls[fifo]}, Ingress: w.urls[ingress]}, set, w.log)
 	ports := reconcile.Ports{ECS: c.ECS(), AutoScaling: c.AutoScaling(), CloudWatch: c.CloudWatch(), DynamoDB: c.DynamoDB(), SQS: c.SQS()}
@@ -205,9 +238,12 @@ func (w *world) functions(context.Context) error {
 
 // rules makes the EventBridge rules of events.Patterns, and the sweep.
 func (w *world) rules(context.Context) error {
-	scope := events.Scope{Clusters: []string{"arn:aws:ecs:" + region + ":" + account + ":cluster/" + w.Policy.Cluster}, AlarmPrefix: "plimsoll-"}
-	for _, g := range w.Policy.Hosts {
-		scope.Groups = append(scope.Groups, g.Group)
+	scope := events.Scope{AlarmPrefix: "plimsoll-"}
+	for _, p := range w.policies() {
+		scope.Clusters = append(scope.Clusters, "arn:aws:ecs:"+region+":"+account+":cluster/"+p.Cluster)
+		for _, g := range p.Hosts {
+			scope.Groups = append(scope.Groups, g.Group)
+		}
 	}
 	rules := []simcloud.Rule{{Name: "plimsoll-sweep", ScheduleExpression: events.SweepSchedule}}
 	for _, p := range events.Patterns(scope) {

@@ -342,6 +342,9 @@ func (f *fleet) activity(i *asInstance, detailType, description string) {
 // launchFailed sends the event of a launch that found no capacity.
 func (f *fleet) launchFailed(g *asGroup, zone, cause string) {
 	f.remember("LaunchFailed", g.spec.Name)
+	if f.faults.noCapacity(g, zone) {
+		f.faults.strike(faultNoCapacity)
+	}
 	f.groupEvent(g, "EC2 Instance Launch Unsuccessful", "", activityDetail{
 		StatusCode: "Failed", Description: "Launching a new EC2 instance", StatusMessage: g.noCapacityText(zone), StartTime: stamp(f.now), Cause: f.causeText(cause), Details: g.where(zone),
 	})

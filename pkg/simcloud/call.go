@@ -50,12 +50,12 @@ func call[O any](ctx context.Context, c *Cloud, op operation, in any, do func() 
 	fate := c.faults.fate(p, seen)
 	trip := c.latency(op.latency)
 	p.sleep(trip / 2)
-	fate.arrive(p)
+	fate.arrive(c, p)
 	seen.At = c.now
 	if op.changes && c.opts.Watch != nil {
 		c.opts.Watch(seen)
 	}
-	out, err := admit(c, op, do)
+	out, err := admit(c, op, refusable(c, seen, op.changes, do))
 	if err = fate.leave(c, p, op, err); err != nil {
 		out = nil
 	}
@@ -67,6 +67,19 @@ func call[O any](ctx context.Context, c *Cloud, op operation, in any, do func() 
 	}
 	p.sleep(trip - trip/2)
 	return out, err
+}
+
+// refusable does what the call does unless it is refused.
+func refusable[O any](c *Cloud, seen Call, changes bool, do func() (*O, error)) func() (*O, error) {
+	if !changes || c.opts.Refuse == nil {
+		return do
+	}
+	return func() (*O, error) {
+		if err := c.opts.Refuse(seen); err != nil {
+			return nil, err
+		}
+		return do()
+	}
 }
 
 // sees is a call of the invocation as a monitor sees it.

@@ -20,6 +20,7 @@ type Options struct {
 	Region  string                          // default eu-west-1
 	Trace   func(at time.Time, line string) // each line of the trace, if wanted
 	Watch   func(Call)                      // each changing call, at the instant before it takes effect: for monitors
+	Refuse  func(Call) error                // each changing call, after Watch; an error is the call's answer, and it changes nothing: to see what would be without it
 	Begun   func(n int, c Call)             // each call that an invocation begins, counted from 1: see CrashAt
 	Failed  func(Call, error)               // each call of an invocation that failed, changing or not, at that instant: for monitors
 }

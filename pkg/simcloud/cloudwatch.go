@@ -76,6 +76,7 @@ func (c *Cloud) publish(namespace, name string, dimensions map[string]string, fr
 	}
 	key := seriesKey(namespace, name, dimensions)
 	if c.faults.during(faultMetricMissing, key, time.Minute, 15*time.Minute) {
+		c.faults.strike(faultMetricMissing)
 		return
 	}
 	s := c.CloudWatch().series(key)

@@ -128,7 +128,7 @@ func (f *fleet) nextFlap(h *ecsHost) {
 	}
 	pause := f.stream("agent flaps").ExpFloat64() / f.behaviour.FlapsPerHour
 	f.after(time.Duration(pause*float64(time.Hour)), func() {
-		if h.dead || h.status == statusInactive {
+		if h.dead || h.status == statusInactive || f.behaviour.FlapsPerHour <= 0 {
 			return
 		}
 		f.disconnect(h, f.between("agent flaps", f.behaviour.FlapFrom, f.behaviour.FlapTo))

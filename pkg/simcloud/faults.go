@@ -2,6 +2,7 @@ package simcloud
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -95,12 +96,13 @@ type Faults struct {
 	spells map[string]*spell
 	ticks  map[string]bool // under way
 	newest map[string]string
+	struck map[string]int // by name
 	past   past
 	crash  crash
 }
 
 func newFaults(c *Cloud) *Faults {
-	return &Faults{c: c, rates: map[string]float64{}, since: map[string]time.Time{}, spells: map[string]*spell{}, ticks: map[string]bool{}, newest: map[string]string{}}
+	return &Faults{c: c, rates: map[string]float64{}, since: map[string]time.Time{}, spells: map[string]*spell{}, ticks: map[string]bool{}, newest: map[string]string{}, struck: map[string]int{}}
 }
 
 // Faults are this world's faults. All are off at first.
@@ -135,8 +137,25 @@ func (f *Faults) Set(name string, rate float64) error {
 	return nil
 }
 
-// hits draws whether a fault happens at this occasion.
+// Struck is how often each fault has really happened so far, by name: an event
+// was lost, a call was refused, an invocation was killed that was not over. What
+// a fault would have done to nobody does not count.
+func (f *Faults) Struck() map[string]int { return maps.Clone(f.struck) }
+
+// strike notes that a fault has happened.
+func (f *Faults) strike(name string) { f.struck[name]++ }
+
+// hits draws whether a fault happens at this occasion. If so, it does.
 func (f *Faults) hits(name string) bool {
+	if !f.drawn(name) {
+		return false
+	}
+	f.strike(name)
+	return true
+}
+
+// drawn draws whether a fault is to happen, which something may still prevent.
+func (f *Faults) drawn(name string) bool {
 	rate := f.rates[name]
 	return rate > 0 && f.c.stream("fault "+name).Float64() < rate
 }

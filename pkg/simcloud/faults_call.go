@@ -60,17 +60,21 @@ func (f *Faults) ordain(p *proc) {
 	if f.hits(faultClockSkew) {
 		m.skew = between(f.c.stream("fault "+faultClockSkew), -150*time.Second, 150*time.Second)
 	}
-	if f.hits(faultFunctionTimeout) {
+	if f.drawn(faultFunctionTimeout) {
 		r := f.c.stream("fault " + faultFunctionTimeout)
 		m.hangAt, m.hangBefore = 1+r.IntN(30), r.IntN(2) == 0
 	}
-	if f.hits(faultFunctionPaused) {
+	if f.drawn(faultFunctionPaused) {
 		r := f.c.stream("fault " + faultFunctionPaused)
 		m.pauseAt, m.pause = 1+r.IntN(30), between(r, 30*time.Second, 10*time.Minute)
 	}
-	if f.hits(faultFunctionKilled) {
+	if f.drawn(faultFunctionKilled) {
 		after := time.Duration(float64(time.Millisecond) * math.Pow(10000, f.c.stream("fault "+faultFunctionKilled).Float64()))
-		f.c.after(after, func() { p.kill(errKilled) })
+		f.c.after(after, func() {
+			if p.kill(errKilled) {
+				f.strike(faultFunctionKilled)
+			}
+		})
 	}
 }
 
@@ -113,8 +117,9 @@ func (f *Faults) fate(p *proc, call Call) fate {
 }
 
 // arrive is called when the call reaches its service. It may not come back.
-func (ft fate) arrive(p *proc) {
+func (ft fate) arrive(c *Cloud, p *proc) {
 	if ft.pause > 0 {
+		c.faults.strike(faultFunctionPaused)
 		p.life.mishap.late += ft.pause
 		p.sleep(ft.pause)
 	}
@@ -122,6 +127,7 @@ func (ft fate) arrive(p *proc) {
 		p.die(errKilled)
 	}
 	if ft.hangs && ft.hangBefore {
+		c.faults.strike(faultFunctionTimeout)
 		p.hang()
 	}
 }
@@ -132,7 +138,10 @@ func (ft fate) leave(c *Cloud, p *proc, op operation, err error) error {
 	switch {
 	case ft.crash == CrashAfter:
 		p.die(errKilled)
-	case ft.crash == CrashTimeout || ft.hangs:
+	case ft.crash == CrashTimeout:
+		p.hang()
+	case ft.hangs:
+		c.faults.strike(faultFunctionTimeout)
 		p.hang()
 	case ft.crash == CrashError:
 		return serverError("InternalFailure")
@@ -157,12 +166,15 @@ func (p *proc) hang() {
 func (f *Faults) refusal(op operation) error {
 	switch {
 	case op.service == "dynamodb" && f.during(faultTableDown, "table", 10*time.Second, 10*time.Minute):
+		f.strike(faultTableDown)
 		return serverError("InternalServerError")
 	case op.service != "dynamodb" && f.during(faultAPIDown, op.service, time.Minute, 30*time.Minute):
+		f.strike(faultAPIDown)
 		return serverError("ServiceUnavailable")
 	case op.service == "dynamodb" && op.changes && f.hits(faultTableConflict):
 		return conflict(op)
 	case op.bucket != "" && f.during(faultThrottling, op.service, 5*time.Minute, 5*time.Minute) && !f.c.takeTiny(op.bucket):
+		f.strike(faultThrottling)
 		return apiError(throttleCode(op.service), "Rate exceeded")
 	default:
 		return nil
@@ -211,7 +223,7 @@ func (f *Faults) Sink(out io.Writer) io.Writer { return sink{f, out} }
 
 // redrive moves all dead letters back to where they come from.
 func (f *Faults) redrive() {
-	if !f.hits(faultDeadRedriven) {
+	if !f.drawn(faultDeadRedriven) {
 		return
 	}
 	var names []string
@@ -219,7 +231,11 @@ func (f *Faults) redrive() {
 		names = append(names, name)
 	}
 	slices.Sort(names)
+	moved := 0
 	for _, name := range names {
-		f.c.SQS().Redrive(name)
+		moved += f.c.SQS().Redrive(name)
+	}
+	if moved > 0 {
+		f.strike(faultDeadRedriven)
 	}
 }

@@ -126,6 +126,10 @@ func TestFaultsDoWhatTheySay(t *testing.T) {
 				if got := fmt.Sprint(tt.look(w)); got != want {
 					t.Errorf("rate %v: %s, want %s", rate, got, want)
 				}
+				// A row of one value both ways shows what the fault leaves alone.
+				if struck := w.c.Faults().Struck(); on && tt.on != tt.off && struck[tt.fault] == 0 || len(struck) > int(rate) {
+					t.Errorf("rate %v: struck %v", rate, struck)
+				}
 			}
 		})
 	}

@@ -10,7 +10,12 @@ import (
 
 // full says whether EC2 has no capacity for a group in a zone.
 func (f *fleet) full(g *asGroup, zone string) bool {
-	return g.noCapacity[zone] || f.faults.during(faultNoCapacity, g.spec.Name+" "+zone, 2*time.Minute, 40*time.Minute)
+	return g.noCapacity[zone] || f.faults.noCapacity(g, zone)
+}
+
+// noCapacity says whether a group is in a spell without capacity in a zone.
+func (f *Faults) noCapacity(g *asGroup, zone string) bool {
+	return f.during(faultNoCapacity, g.spec.Name+" "+zone, 2*time.Minute, 40*time.Minute)
 }
 
 // refused draws whether the scheduler finds no host though there is one, and the
@@ -33,6 +38,7 @@ func (f *Faults) agentsDown() {
 	for _, c := range f.c.fleet.clusters {
 		for _, h := range c.hosts {
 			if h.status != statusInactive && !h.dead && f.tenth(faultAgentDown) {
+				f.strike(faultAgentDown)
 				f.c.fleet.disconnect(h, between(f.c.stream("fault "+faultAgentDown), time.Minute, 10*time.Minute))
 			}
 		}
@@ -69,7 +75,7 @@ func (f *Faults) setCount(r *rand.Rand) {
 	if c, ok := one(r, f.c.fleet.clusters); ok {
 		if s, ok := one(r, c.services); ok {
 			n := max(0, s.desired+r.IntN(7)-3)
-			f.told(f.c.World().SetDesiredByHand(c.name, s.name, n))
+			f.byHand(f.c.World().SetDesiredByHand(c.name, s.name, n))
 		}
 	}
 }
@@ -78,7 +84,7 @@ func (f *Faults) setCount(r *rand.Rand) {
 func (f *Faults) setCapacity(r *rand.Rand) {
 	if g, ok := one(r, f.c.fleet.groups); ok && g.desired < g.maximum {
 		f.c.fleet.remember("ByHand", g.spec.Name)
-		f.told(f.c.fleet.setCapacity(g, g.desired+1))
+		f.byHand(f.c.fleet.setCapacity(g, g.desired+1))
 	}
 }
 
@@ -94,6 +100,7 @@ func (f *Faults) drain(r *rand.Rand) {
 	}
 	f.c.fleet.remember("ByHand", h.instance.id)
 	f.c.fleet.setStatus(h, statusDraining)
+	f.byHand(nil)
 	f.c.after(10*time.Minute, func() {
 		if h.status == statusDraining && h.instance.live() {
 			f.c.fleet.remember("ByHand", h.instance.id)
@@ -102,15 +109,23 @@ func (f *Faults) drain(r *rand.Rand) {
 	})
 }
 
-func (f *Faults) told(err error) {
+// byHand notes what came of a person's change.
+func (f *Faults) byHand(err error) {
 	if err != nil {
 		f.c.trace("by hand: %v", err)
+		return
 	}
+	f.strike(faultByHand)
 }
 
 // flap gives an alarm a state at random.
 func (f *Faults) flap(v *verdict) {
-	if f.hits(faultAlarmFlapping) {
-		v.state, _ = one(f.c.stream("fault "+faultAlarmFlapping), cwtypes.StateValue("").Values())
+	if !f.drawn(faultAlarmFlapping) {
+		return
+	}
+	own := v.state
+	v.state, _ = one(f.c.stream("fault "+faultAlarmFlapping), cwtypes.StateValue("").Values())
+	if v.state != own {
+		f.strike(faultAlarmFlapping)
 	}
 }

@@ -195,16 +195,18 @@ func (p *proc) step(run func() (more bool)) {
 }
 
 // kill ends the invocation with all its coroutines at once. Events call it,
-// never the invocation itself, which dies by die.
-func (p *proc) kill(why error) {
+// never the invocation itself, which dies by die. It says whether there was
+// anything left to end.
+func (p *proc) kill(why error) bool {
 	if p.ended || p.life.dead {
-		return
+		return false
 	}
 	p.life.dead = true
 	p.life.finish(why)
 	for _, c := range p.life.procs {
 		c.unwind()
 	}
+	return true
 }
 
 // expire ends the invocation at its timeout. Where it stood still for a while, so

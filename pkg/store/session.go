@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -44,6 +45,7 @@ type Session struct {
 	until    time.Time     // by this round's own clock
 	ahead    time.Duration // of that clock, before DynamoDB's
 	nextAt   time.Time
+	replaced []string // times, in milliseconds, for which messages are under way in vain
 	failures int64
 	about    map[cluster.Subject]about
 }
@@ -122,6 +124,9 @@ func (o *Session) raise(ctx context.Context) error {
 		return err
 	}
 	o.Gen, o.nextAt = int(numberOf(out.Attributes, "gen"))+1, timeOf(out.Attributes, "nextAt")
+	if set, _ := out.Attributes["replaced"].(*types.AttributeValueMemberNS); set != nil {
+		o.replaced = set.Value
+	}
 	if set, _ := out.Attributes["dirty"].(*types.AttributeValueMemberSS); set != nil {
 		o.Dirty = slices.Sorted(slices.Values(set.Value))
 	}
@@ -197,19 +202,20 @@ func (o *Session) backOff() time.Time {
 	return o.Now().Add(min(wait, time.Minute))
 }
 
-// again writes the time first: ingest drops a message whose time is another.
+// again writes the time first: ingest drops a message whose time is another. A
+// message that was replaced before and is still under way serves again where its
+// time is wanted again: a second one would be as live as it.
 func (o *Session) again(ctx context.Context, next, now time.Time) error {
 	body, err := o.store.Again(o.key, next)
 	if err != nil {
 		return wrap("ask for another look", o.key, err)
 	}
-	err = o.write(ctx, types.TransactWriteItem{Update: &types.Update{
-		TableName: aws.String(o.store.Table), Key: wakeKey(o.key),
-		UpdateExpression:          aws.String("SET nextAt = :next"),
-		ExpressionAttributeValues: item{":next": millis(next)},
-	}})
-	if err != nil {
+	update, sent := o.replace(next, now)
+	if err := o.write(ctx, types.TransactWriteItem{Update: update}); err != nil {
 		return wrap("note the next look", o.key, err)
+	}
+	if sent {
+		return nil
 	}
 	delay := int32(min(900, (max(0, next.Sub(now))+time.Second-1)/time.Second))
 	_, err = o.store.Queue.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: aws.String(o.store.Ingress), MessageBody: aws.String(string(body)), DelaySeconds: delay})
@@ -218,6 +224,35 @@ func (o *Session) again(ctx context.Context, next, now time.Time) error {
 	}
 	return nil
 }
+
+// replace is the write of the next look's time and of those that it replaces, and
+// says whether a message with that time is under way.
+func (o *Session) replace(next, now time.Time) (update *types.Update, sent bool) {
+	var others []string
+	for _, at := range append(o.replaced, milliseconds(o.nextAt)) {
+		ms, err := strconv.ParseInt(at, 10, 64)
+		switch {
+		case err != nil || ms <= now.UnixMilli():
+		case ms == next.UnixMilli():
+			sent = true
+		default:
+			others = append(others, at)
+		}
+	}
+	update = &types.Update{
+		TableName: aws.String(o.store.Table), Key: wakeKey(o.key),
+		UpdateExpression:          aws.String("SET nextAt = :next REMOVE replaced"),
+		ExpressionAttributeValues: item{":next": millis(next)},
+	}
+	if len(others) > 0 {
+		slices.Sort(others)
+		update.UpdateExpression = aws.String("SET nextAt = :next, replaced = :others")
+		update.ExpressionAttributeValues[":others"] = &types.AttributeValueMemberNS{Value: slices.Compact(others)}
+	}
+	return update, sent
+}
+
+func milliseconds(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }
 
 func (o *Session) release(ctx context.Context, failure error) error {
 	update := &dynamodb.UpdateItemInput{

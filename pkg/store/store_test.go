@@ -363,6 +363,30 @@ func TestWhenAnotherLookIsAskedFor(t *testing.T) {
 	}
 }
 
+// A message that a sooner one replaced is still under way. Where its time is
+// wanted again it serves, and a second one is not sent: both would be live.
+func TestALookThatIsWantedAgainHasOneMessage(t *testing.T) {
+	f := newFixture(t)
+	late := f.now.Add(50 * time.Second)
+	for n, next := range []time.Time{late, f.now.Add(20 * time.Second), f.now.Add(10 * time.Second)} {
+		f.close(f.open(fmt.Sprint(n)), next, nil)
+	}
+	f.now = f.now.Add(11 * time.Second)
+	f.close(f.open("again"), late, nil)
+	if due, err := f.waker.Due(t.Context(), prod, late); err != nil || !due {
+		t.Errorf("due: %t, %v", due, err)
+	}
+	f.now = late.Add(time.Second)
+	f.close(f.open("done"), f.now.Add(20*time.Second), nil)
+	want := []string{"12:00:50", "12:00:20", "12:00:10", "12:01:11"}
+	if got := f.bodies("ingress"); len(got) != len(want) {
+		t.Errorf("asked %q, want %q", got, want)
+	}
+	if i := f.open("look"); len(i.replaced) > 0 {
+		t.Errorf("%v are kept", i.replaced)
+	}
+}
+
 func TestBackOffGrowsAndASuccessEndsIt(t *testing.T) {
 	f := newFixture(t)
 	var waits []time.Duration

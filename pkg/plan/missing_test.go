@@ -1,0 +1,88 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/plimsoll-ecs/plimsoll/pkg/cluster"
+)
+
+// A read may lack anything and say nothing of it. A host that plimsoll set to
+// DRAINING is ended by the first look that shows it again.
+func TestADrainedHostThatALookLacksIsEndedByTheNext(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		lack func(*cluster.State)
+	}{
+		{"the container instance", func(s *cluster.State) { s.Hosts = s.Hosts[:len(s.Hosts)-1] }},
+		{"the group's instance", func(s *cluster.State) { s.Hosts, s.Groups[0].Instances = s.Hosts[:len(s.Hosts)-1], nil }},
+		{"the group", func(s *cluster.State) { s.Hosts, s.Groups = s.Hosts[:len(s.Hosts)-1], s.Groups[1:] }},
+		{"the group and its instances' names", func(s *cluster.State) { s.Groups = s.Groups[1:]; s.Hosts[len(s.Hosts)-1].Group = "" }},
+	} {
+		for _, shown := range []bool{true, false} { // in the look that lacks it its intent ends; or it has ended before
+			t.Run(fmt.Sprint(tt.name, shown), func(t *testing.T) {
+				y := newYard(t)
+				y.busy("one", "a")
+				h := *y.drained("one", 5*time.Minute)
+				if shown {
+					y.s.Memory.Hosts = nil
+					y.drain(h.ID, cluster.OutcomeShown)
+				}
+				whole := y.s
+				lacking := y.s
+				lacking.Hosts, lacking.Groups = slices.Clone(y.s.Hosts), slices.Clone(y.s.Groups)
+				tt.lack(&lacking)
+				whole.Memory = Cluster(lacking, y.p).Memory
+				whole.Intents, whole.Now = nil, whole.Now.Add(3*time.Minute)
+				if got, want := did(Cluster(whole, y.p)), []string{"terminate " + h.ID}; !slices.Equal(got, want) {
+					t.Errorf("%v, want %v", got, want)
+				}
+			})
+		}
+	}
+}
+
+// A host that is gone is not remembered for good.
+func TestAHostThatStaysAwayIsForgotten(t *testing.T) {
+	y := newYard(t)
+	y.busy("one", "a")
+	y.remember("i-gone", cluster.HostMemory{DrainedAt: y.s.Now.Add(-time.Hour)})
+	for minutes := range 12 {
+		m := Cluster(y.s, y.p).Memory
+		if _, kept := m.Hosts["i-gone"]; kept != (minutes < 10) {
+			t.Errorf("after %d minutes it is remembered: %t", minutes, kept)
+		}
+		y.s.Memory, y.s.Now = m, y.s.Now.Add(time.Minute)
+	}
+}
+
+// A round may die between its note that it takes a host back and the call. While
+// the intent stands in for the call the host counts as ACTIVE; when it expires,
+// the host is DRAINING still, and plimsoll's to end.
+func TestAHostThatWasNeverTakenBackIsStillOurs(t *testing.T) {
+	y := newYard(t)
+	y.busy("one", "a")
+	h := *y.drained("one", 2*time.Minute)
+	y.intent(cluster.Intent{Change: cluster.Change{Verb: cluster.ActivateHost, Subject: cluster.HostSubject(h.ID), From: 0, To: 1, Host: h.ARN, Group: "one"}})
+	for range 5 { // rounds while the intent is open
+		s, ended := Overlay(y.s)
+		if len(ended) > 0 {
+			t.Fatalf("the intent is over already: %+v", ended)
+		}
+		p := Cluster(s, y.p)
+		if done := did(p); len(done) > 0 {
+			t.Fatalf("%v is done to a host that is taken back", done)
+		}
+		y.s.Memory, y.s.Now = p.Memory, y.s.Now.Add(25*time.Second)
+	}
+	y.s.Now = y.s.Now.Add(cluster.IntentOverlay)
+	s, ended := Overlay(y.s)
+	if len(ended) != 1 || ended[0].Outcome != cluster.OutcomeExpired {
+		t.Fatalf("the intent ends as %+v", ended)
+	}
+	if got, want := did(Cluster(s, y.p)), []string{"terminate " + h.ID}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}

@@ -1,0 +1,114 @@
+package soak
+
+const opening = `# Reliability
+
+What may go wrong, what plimsoll promises all the same, and the test that shows it. This page is made by ` + "`make generate`" + ` from
+pkg/soak/reliability_table_test.go and docs/reliability.json; do not edit it. ` + "`make soak SEEDS=2000`" + ` runs the soak; ` + "`make figures SEEDS=2000`" + `
+runs it and writes the figures and this page anew. A run that breaks a promise is made small, written to dist/soak and printed with the commands that
+replay it.
+
+`
+
+const closing = `
+Nor are these:
+
+- Load balancers, Cloud Map, task sets and the EXTERNAL controller, awsvpc, Fargate, capacity providers, warm pools, lifecycle hooks, Spot, IAM. The
+  simulated cloud answers NotSimulated, never success.
+- Promises about what is not built: no port answers for another service's task (S3), protected tasks (S6), a rollback's end (L4).
+- That no secret is logged (S9) is shown for messages only: no environment of a task is ever read.
+- Two deployments with a table each, which know nothing of each other. With one table they are two holders of one lease.
+- A sweep that is late or lost: EventBridge's schedule is taken as certain, and what it starts is tried again by the queue.
+- Queues that lose what they took, tables that lose what they wrote, clocks further apart than five minutes.
+- A bug that only AWS has.
+`
+
+// class is a class of faults: what goes wrong, what holds all the same, and the
+// tests that show it, as FOLDER.TestName. One that is absent says why.
+type class struct {
+	number       int
+	wrong, holds string
+	tests        []string
+}
+
+const (
+	soakTest  = "pkg/soak.TestAHundredTrialsWithAllFaultsBreakNoPromise"
+	faultTest = "pkg/simcloud.TestFaultsDoWhatTheySay"
+)
+
+func classes() []class {
+	return []class{
+		{1, "an event or a message comes more than once", "no change is made for the second time", []string{soakTest, "pkg/store.TestEveryEventIsFollowedByALook"}},
+		{2, "events overtake each other", "the same end as in order: an event only says look", []string{soakTest, "pkg/store.TestEveryEventIsFollowedByALook"}},
+		{3, "an event comes up to a day late", "S1 and S2: no field of it is believed", []string{soakTest}},
+		{4, "events are lost, all of them too", "L1 by the sweep alone", []string{soakTest}},
+		{5, "a read shows the state of up to a minute ago", "S1, S2 and S4: open intents stand in for what is not shown yet", []string{soakTest, "pkg/reconcile.TestLaunchesArePlannedOnceThoughReadsAreStale"}},
+		{6, "ECS fails some items of a call, with HTTP 200", "a look that is not whole decides nothing", []string{soakTest, "pkg/awscloud/clusterside.TestALookThatIsNotWholeFails"}},
+		{7, "a function dies before or after any of its API calls", "S1 to S5, and L1", []string{"pkg/scenario.TestACrashAtAnyCallLeadsToTheSameEnd"}},
+		{8, "a function is killed or runs out of time at any millisecond", "the same", []string{soakTest, "pkg/simcloud.TestAKilledInvocationHasNoAfterEffect"}},
+		{9, "a call takes effect and answers an error", "no second effect", []string{soakTest, "pkg/reconcile.TestOverlappingRoundsKeepTheirPromises"}},
+		{10, "two rounds of one key overlap", "S5", []string{"pkg/store.TestLeaseHistoriesAreLinearizable", "pkg/reconcile.TestOverlappingRoundsKeepTheirPromises"}},
+		{11, "two deployments with one table", "S5: they are holders of one lease like any others", []string{"pkg/store.TestWhoGetsALease", "pkg/store.TestLeaseHistoriesAreLinearizable"}},
+		{12, "a round stands still for longer than its lease", "S5: what it writes then is fenced off, and it makes no call", []string{soakTest, "pkg/store.TestWhoeverWasTakenOverWritesNothing", "pkg/awscloud/clusterside.TestNoCallBeginsThatMayNot"}},
+		{13, "a service throttles for five minutes", "rounds hold and come again with growing pauses", []string{soakTest, "pkg/store.TestBackOffGrowsAndASuccessEndsIt"}},
+		{14, "a service answers 503 for up to half an hour", "hold; nothing is scaled in", []string{soakTest, "pkg/awscloud/clusterside.TestALookThatIsNotWholeFails"}},
+		{15, "clocks are up to five minutes apart", "S5; what one round writes and the next one reads is told by one clock", []string{soakTest, "pkg/store.TestARoundWhoseClockIsWrongGoesByDynamoDBs"}},
+		{16, "a queue holds garbage", "it ends in the dead-letter queue, and no other message waits for it", []string{soakTest, "pkg/scenario.TestAPoisonousMessageFailsAloneAndGoesToTheDeadLetterQueue"}},
+		{17, "dead letters come back days later", "no change rests on what they say", []string{soakTest}},
+		{18, "an alarm flaps", "an alarm only says look: counts change by the metrics", []string{soakTest}},
+		{19, "a metric is missing, or has too little data", "S10: counts hold or rise, nothing leaves", []string{soakTest, "pkg/scenario.TestWhenAMetricNoLongerSpeaks"}},
+		{20, "an answer is empty, or cut short", "S10: a look that is not whole decides nothing", []string{soakTest, "pkg/awscloud/clusterside.TestALookThatIsNotWholeFails"}},
+		{28, "EC2 has no capacity of a kind in a zone", "the next zone or group is asked, with growing patience", []string{soakTest, "pkg/simcloud.TestAGroupWithoutCapacityTriesAgain"}},
+		{29, "a host's agent is disconnected", "it is no room meanwhile, and not removed", []string{soakTest}},
+		{33, "ECS finds no place for a task: CPU, memory, ports, agent, attribute", "hosts are added or the reason is told; no loop", []string{soakTest, "pkg/simcloud.TestRefusalNamesWhatTheClosestHostLacks"}},
+		{35, "DynamoDB is down, or a write meets another", "no change without a record", []string{soakTest, "pkg/store.TestAWriteThatMeetsAnotherIsTriedAgain"}},
+		{36, "a forged event, or one of somebody else's account", "S8: at most a look", []string{soakTest, "functions/ingest.TestWhomAnEventWakes", "events.TestRefusedMessagesNameTheField"}},
+		{38, "10,000 events in a second", "one round, plus one", []string{"pkg/scenario.TestTenThousandEventsInASecondCostOneRoundPlusOne", soakTest}},
+		{39, "a person changes counts, capacity and hosts by hand", "it is seen and judged like anything else; a host that a person drained stays theirs", []string{soakTest}},
+		{40, "the log takes no line", "no effect on what is decided", []string{soakTest}},
+	}
+}
+
+// promise is one that everything is held against: the names of its violations in
+// a soak, and its tests.
+type promise struct {
+	name, says string
+	violations []string
+	tests      []string
+}
+
+const sabotaged = "pkg/scenario.TestAPlantedBugIsCaught"
+
+func promises() []promise {
+	return []promise{
+		{"S1", "no action of ours takes health away below the minimum healthy percent of the wanted count", []string{"S1"}, []string{sabotaged, "pkg/scenario.TestWhatTakesTooMuchHealthAndWhatDoesNot", "pkg/scenario.TestEverySmallCaseOfACount"}},
+		{"S2", "no action of ours starts tasks above the maximum percent of the wanted count", []string{"S2"}, []string{sabotaged, "pkg/scenario.TestWhatStartsTooMuchAndWhatDoesNot", "pkg/scenario.TestEverySmallCaseOfACount"}},
+		{"S4", "each changing call has its intent and its decision written before, and each intent gets an outcome", []string{"S4"}, []string{sabotaged, "pkg/scenario.TestAnIntentIsTheRecordOfOneCall"}},
+		{"S5", "one holder of a key at a time; no call begins with too little of the lease left", []string{"S5"}, []string{sabotaged, "pkg/scenario.TestWhoseLeaseItIs", "pkg/store.TestPlantedLeaseBugsAreCaught"}},
+		{"S7", "no wanted count and no number of hosts is set outside of the policy's bounds", []string{"S7"}, []string{sabotaged, "pkg/scenario.TestOutsideIsWhatThePolicyDoesNotBound"}},
+		{"S8", "nothing that the policy does not name is changed", []string{"S8"}, []string{sabotaged}},
+		{"S10", "unknown is not zero: nothing leaves by a look that failed or a metric that is missing", []string{"S10"}, []string{sabotaged, "pkg/scenario.TestWhenAMetricNoLongerSpeaks"}},
+		{"L1", "once faults are over, the cluster comes to the end that it comes to without them", []string{"differential"}, []string{soakTest, "pkg/scenario.TestEveryBuiltinEndsAsWithoutFaults", "pkg/scenario.TestTheDifferentialOracleCatchesAPlantedBug"}},
+		{"L2", "then it is quiet: no open intent, no host on its way out", []string{"differential"}, []string{soakTest, "pkg/scenario.TestDifferencesOfEnds"}},
+		{"L3", "every message is worked on, or is a dead letter", []string{"differential"}, []string{soakTest, "pkg/store.TestEveryEventIsFollowedByALook"}},
+		{"blame", "no service is under its floor by an action of ours alone", []string{"blame"}, []string{soakTest, "pkg/scenario.TestTheBlameOracleTellsWhoseADipIs"}},
+		{"run", "no run fails, panics or hangs", []string{"run"}, []string{soakTest, "pkg/simcloud.TestAHangingCoroutineFailsTheRunWithItsStack"}},
+	}
+}
+
+func absent() []class {
+	rollouts, balancers := "rollouts are ECS's own so far: plimsoll rolls nothing out", "no load balancers and no Cloud Map are simulated, and plimsoll registers no targets yet"
+	return []class{
+		{21, "policy, count or revision changed in the midst of a rollout", rollouts, nil},
+		{22, "an image that cannot start, a task definition that is gone", rollouts, nil},
+		{23, "targets that never become healthy", balancers, nil},
+		{24, "a target deregistered too early", balancers, nil},
+		{25, "a host port used again at once", balancers, nil},
+		{26, "a whole availability zone gone", "a scenario kills hosts one by one, in a zone if it says so; no switch takes a zone with all that is in it", nil},
+		{27, "half of all Spot hosts interrupted", "Spot is not simulated, and its notices are not heard", nil},
+		{30, "somebody else ends hosts, or Auto Scaling balances zones", "hosts die and people drain them; lifecycle hooks and AZRebalance are not simulated", nil},
+		{31, "a protected task on a host that is to leave", "only empty hosts leave", nil},
+		{32, "a drain that is stuck", "only empty hosts are drained", nil},
+		{34, "limits of target groups and Cloud Map", balancers, nil},
+		{37, "a new version reads what an old one stored", "there is one version so far", nil},
+	}
+}
