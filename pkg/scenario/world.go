@@ -205,7 +205,7 @@ func (w *world) functions(context.Context) error {
 
 // rules makes the EventBridge rules of events.Patterns, and the sweep.
 func (w *world) rules(context.Context) error {
-	scope := events.Scope{Clusters: []string{"arn:aws:ecs:" + region + ":" + account + ":cluster/" + w.Policy.Cluster}, AlarmPrefix: "plimsoll-"}
+	scope := events.Scope{Clusters: []string{"arn:aws:ecs:" + region + ":" + account + ":cluster/" + w.Policy.Cluster}, AlarmPrefix: policy.AlarmPrefix}
 	for _, g := range w.Policy.Hosts {
 		scope.Groups = append(scope.Groups, g.Group)
 	}
