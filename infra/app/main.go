@@ -2,13 +2,15 @@
 package main
 
 import (
-	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"os"
+
 	"github.com/aws/jsii-runtime-go"
+
+	"github.com/plimsoll-ecs/plimsoll/infra"
 )
 
 func main() {
-	defer jsii.Close()
-	app := awscdk.NewApp(nil)
-	awscdk.NewStack(app, jsii.String("plimsoll"), nil)
-	app.Synth(nil)
+	code := infra.Run(os.Getenv, os.Stderr)
+	jsii.Close()
+	os.Exit(code)
 }
