@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
+	"github.com/plimsoll-ecs/plimsoll/pkg/store"
 )
 
 // place names resources that rights are about, as the statement's id in the role.
@@ -97,7 +98,7 @@ func (g ground) own(p place) statement {
 		return statement{resources: []string{g.ingress}}
 	case wakeItems:
 		return statement{resources: []string{g.table}, conditions: map[string]map[string]any{
-			"ForAllValues:StringLike": {"dynamodb:LeadingKeys": []string{"wake#*"}},
+			"ForAllValues:StringLike": {"dynamodb:LeadingKeys": []string{store.WakePrefix + everything}},
 			"Null":                    {"dynamodb:LeadingKeys": "false"}, // for all of none would hold as well
 		}}
 	default:
