@@ -239,9 +239,11 @@ func TestEveryRightIsUsedInASimulatedRun(t *testing.T) {
 }
 
 func TestObservingGivesNoRightToChangeAnything(t *testing.T) {
-	set := testPolicies()
-	set[0].Mode = policy.Observe
-	got := may(roleOf(t, of(t, ControllerProps{Policies: set, HostRoles: []string{testHostRole}}), "Reconcile"))
+	s, err := observing()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := may(roleOf(t, s, "Reconcile"))
 	if want := wordsOf(everyFunction, reconcileSees); !slices.Equal(got, want) {
 		t.Errorf("may %v, want %v", got, want)
 	}

@@ -65,8 +65,24 @@ var synthesised = sync.OnceValues(func() (template, error) {
 	if err != nil {
 		return template{}, err
 	}
-	return synthesise(dir, ControllerProps{Policies: testPolicies(), HostRoles: []string{testHostRole}}, func(awscdk.Stack) {})
+	return synthesise(dir, ControllerProps{Policies: testPolicies(), HostRoles: []string{testHostRole}}, nag)
 })
+
+// observing is the template of a deployment that only observes.
+var observing = sync.OnceValues(func() (template, error) {
+	dir, err := os.MkdirTemp("", "plimsoll-infra-test")
+	if err != nil {
+		return template{}, err
+	}
+	set := testPolicies()
+	set[0].Mode = policy.Observe
+	return synthesise(dir, ControllerProps{Policies: set, HostRoles: []string{testHostRole}}, nag)
+})
+
+// nag puts a stack under the eyes of cdk-nag.
+func nag(s awscdk.Stack) {
+	awscdk.Aspects_Of(s).Add(cdknag.NewAwsSolutionsChecks(nil), nil)
+}
 
 func whole(t *testing.T) template {
 	t.Helper()
@@ -87,7 +103,7 @@ func of(t *testing.T, p ControllerProps) template {
 	return s
 }
 
-// synthesise makes a stack with a controller, and what else is put into it, into
+// synthesise makes a stack with a controller, and what else is done to it, in
 // dir, with the flags of cdk.json and under the eyes of cdk-nag.
 func synthesise(dir string, p ControllerProps, more func(awscdk.Stack)) (template, error) {
 	flags, err := cdkFlags()
@@ -109,7 +125,6 @@ func synthesise(dir string, p ControllerProps, more func(awscdk.Stack)) (templat
 		return template{}, err
 	}
 	more(stack)
-	awscdk.Aspects_Of(app).Add(cdknag.NewAwsSolutionsChecks(&cdknag.NagPackProps{Verbose: jsii.Bool(true)}), nil)
 	app.Synth(nil)
 	return load(out)
 }
