@@ -133,6 +133,7 @@ func most() *awscloudwatch.MetricOptions {
 func depth(q queue) awscloudwatch.IMetric {
 	return q.dead.MetricApproximateNumberOfMessagesVisible(most())
 }
+
 func age(q queue) awscloudwatch.IMetric { return q.live.MetricApproximateAgeOfOldestMessage(most()) }
 
 func sweepMetric(sweep awsevents.CfnRule) awscloudwatch.IMetric {

@@ -17,18 +17,18 @@ func policyOf(cluster, group string) string {
 	return strings.NewReplacer("%s", cluster, "%g", group).Replace(goodPolicy)
 }
 
-// deployment is a folder in which the app runs.
-type deployment struct {
+// trial is a folder in which the app runs.
+type trial struct {
 	t       *testing.T
 	context map[string]any
 	env     map[string]string
 	dist    string
 }
 
-func newDeployment(t *testing.T) *deployment {
+func newTrial(t *testing.T) *trial {
 	t.Helper()
 	t.Chdir(t.TempDir())
-	d := &deployment{t: t, context: map[string]any{}, env: map[string]string{}, dist: "dist"}
+	d := &trial{t: t, context: map[string]any{}, env: map[string]string{}, dist: "dist"}
 	for _, f := range functions() {
 		if err := program(d.dist, f.name, arm()); err != nil {
 			t.Fatal(err)
@@ -38,7 +38,7 @@ func newDeployment(t *testing.T) *deployment {
 	return d
 }
 
-func (d *deployment) write(name, content string) {
+func (d *trial) write(name, content string) {
 	d.t.Helper()
 	if err := os.MkdirAll(filepath.Dir(name), 0o750); err != nil {
 		d.t.Fatal(err)
@@ -49,7 +49,7 @@ func (d *deployment) write(name, content string) {
 }
 
 // run runs the app and returns its exit code, what it told, and the templates.
-func (d *deployment) run() (int, string, []string) {
+func (d *trial) run() (int, string, []string) {
 	d.t.Helper()
 	var told bytes.Buffer
 	out, err := filepath.Abs("cdk.out") // CDK's own process is in another folder
@@ -67,36 +67,36 @@ func (d *deployment) run() (int, string, []string) {
 func TestBadInputIsToldAndNothingIsMade(t *testing.T) {
 	for _, row := range []struct {
 		name   string
-		change func(*deployment)
+		change func(*trial)
 		want   string
 	}{
-		{"a policy with a bound the wrong way round", func(d *deployment) {
+		{"a policy with a bound the wrong way round", func(d *trial) {
 			d.write("plimsoll.yaml", strings.Replace(policyOf("prod", "g"), "max: 3", "max: 0", 1))
 		}, "plimsoll.yaml:3: hosts[0].max: found 0, allowed"},
-		{"a policy with a key that does not exist", func(d *deployment) {
+		{"a policy with a key that does not exist", func(d *trial) {
 			d.write("plimsoll.yaml", policyOf("prod", "g")+"colour: red\n")
 		}, "plimsoll.yaml:5: colour: found"},
-		{"a policy that is no YAML", func(d *deployment) { d.write("plimsoll.yaml", "{") }, "plimsoll.yaml"},
-		{"a policy that is not there", func(d *deployment) { d.context["policy"] = "other.yaml" }, "there is no policy other.yaml"},
-		{"the environment names one that is not there", func(d *deployment) { d.env["PLIMSOLL_POLICY"] = "third.yaml" }, "there is no policy third.yaml"},
-		{"neither a policy nor the example", func(d *deployment) { _ = os.Remove("plimsoll.yaml") }, "there is no policy docs/plimsoll.example.yaml"},
-		{"two clusters with one host group", func(d *deployment) {
+		{"a policy that is no YAML", func(d *trial) { d.write("plimsoll.yaml", "{") }, "plimsoll.yaml"},
+		{"a policy that is not there", func(d *trial) { d.context["policy"] = "other.yaml" }, "there is no policy other.yaml"},
+		{"the environment names one that is not there", func(d *trial) { d.env["PLIMSOLL_POLICY"] = "third.yaml" }, "there is no policy third.yaml"},
+		{"neither a policy nor the example", func(*trial) { _ = os.Remove("plimsoll.yaml") }, "there is no policy docs/plimsoll.example.yaml"},
+		{"two clusters with one host group", func(d *trial) {
 			d.write("stage.yaml", policyOf("stage", "prod-a"))
 			d.context["policy"] = "plimsoll.yaml,stage.yaml"
 		}, `stage.yaml: hosts[0].group: found "prod-a", which plimsoll.yaml has too`},
-		{"two policies of one cluster", func(d *deployment) {
+		{"two policies of one cluster", func(d *trial) {
 			d.write("again.yaml", policyOf("prod", "other"))
 			d.context["policy"] = "plimsoll.yaml,again.yaml"
 		}, `again.yaml: cluster: found "prod", which plimsoll.yaml has too`},
-		{"one group twice in a policy", func(d *deployment) {
+		{"one group twice in a policy", func(d *trial) {
 			d.write("plimsoll.yaml", strings.Replace(policyOf("prod", "g"), "max: 3}]", "max: 3}, {group: g, min: 1, max: 2}]", 1))
 		}, "plimsoll.yaml:3: hosts[1].group: found"},
-		{"a function that was not built", func(d *deployment) { _ = os.Remove("dist/reconcile/bootstrap") }, "there is no dist/reconcile/bootstrap: run make build first"},
-		{"one that was built for another machine", func(d *deployment) { d.write("dist/ingest/bootstrap", "\x7fELF\x02\x01 on something else") }, "dist/ingest/bootstrap is no program for Linux on arm64"},
-		{"a name that no stack can have", func(d *deployment) { d.context["stack"] = "no name" }, "no name"},
+		{"a function that was not built", func(*trial) { _ = os.Remove("dist/reconcile/bootstrap") }, "there is no dist/reconcile/bootstrap: run make build first"},
+		{"one that was built for another machine", func(d *trial) { d.write("dist/ingest/bootstrap", "\x7fELF\x02\x01 on something else") }, "dist/ingest/bootstrap is no program for Linux on arm64"},
+		{"a name that no stack can have", func(d *trial) { d.context["stack"] = "no name" }, "no name"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			d := newDeployment(t)
+			d := newTrial(t)
 			row.change(d)
 			code, told, templates := d.run()
 			if code != 1 || !strings.HasPrefix(told, "plimsoll: ") || !strings.Contains(told, row.want) || len(templates) > 0 {
@@ -114,7 +114,7 @@ func TestAClusterThatExistsIsObservedUntilItsPolicySaysAct(t *testing.T) {
 		mode string
 		want bool
 	}{{"", false}, {"mode: observe\n", false}, {"mode: act\n", true}} {
-		d := newDeployment(t)
+		d := newTrial(t)
 		d.write("plimsoll.yaml", policyOf("prod", "prod-a")+row.mode)
 		code, told, templates := d.run()
 		if code != 0 || told != "" || len(templates) != 1 {
@@ -135,7 +135,7 @@ func TestWithoutAPolicyTheExampleIsMadeAndSaidSo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := newDeployment(t)
+	d := newTrial(t)
 	d.write(examplePolicy, string(example))
 	if err := os.Remove(usualPolicy); err != nil {
 		t.Fatal(err)

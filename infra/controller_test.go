@@ -198,8 +198,8 @@ func TestTheTableIsKept(t *testing.T) {
 	}
 }
 
-// variables are what a main reads of the environment.
-var variables = regexp.MustCompile(`os\.Getenv\("(PLIMSOLL_\w+)"\)`)
+// getenv are what a main reads of the environment.
+var getenv = regexp.MustCompile(`os\.Getenv\("(PLIMSOLL_\w+)"\)`)
 
 func TestEachFunctionGetsWhatItsMainReads(t *testing.T) {
 	s := whole(t)
@@ -210,12 +210,12 @@ func TestEachFunctionGetsWhatItsMainReads(t *testing.T) {
 	for _, f := range functions() {
 		r := s.Resources[s.one(t, "AWS::Lambda::Function", capital(f.name))]
 		given, _ := r.get("Environment", "Variables").(map[string]any)
-		main, err := os.ReadFile(filepath.Join("../functions", f.name, "bootstrap/main.go")) //nolint:gosec // our own
+		main, err := os.ReadFile(filepath.Join("../functions", f.name, "bootstrap/main.go"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		read := map[string]bool{}
-		for _, m := range variables.FindAllSubmatch(main, -1) {
+		for _, m := range getenv.FindAllSubmatch(main, -1) {
 			read[string(m[1])] = true
 			if given[string(m[1])] == nil {
 				t.Errorf("%s reads %s, and is not given it", f.name, m[1])
@@ -268,7 +268,7 @@ func TestThePackagesAreProgramAndPolicy(t *testing.T) {
 		if err != nil || info.Mode()&0o111 == 0 {
 			t.Errorf("the program cannot be run: %v, %v", info, err)
 		}
-		raw, err := os.ReadFile(filepath.Join(p, "policy.json")) //nolint:gosec // a test's
+		raw, err := os.ReadFile(filepath.Join(p, "policy.json"))
 		if err != nil {
 			t.Fatal(err)
 		}
