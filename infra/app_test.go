@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+
+	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
 )
 
 // goodPolicy is the least that a policy is.
@@ -106,6 +108,19 @@ func TestBadInputIsToldAndNothingIsMade(t *testing.T) {
 				t.Errorf("that is no plain sentence: %s", told)
 			}
 		})
+	}
+}
+
+func TestAControllerWithAWrongPolicyIsNotMade(t *testing.T) {
+	twice := append(testPolicies(), testPolicies()[0])
+	for _, row := range []struct {
+		set  policy.Set
+		want string
+	}{{nil, "no policy"}, {twice, `[2].cluster: found "prod", which policy [0] has too`}} {
+		_, err := synthesise(t.TempDir(), ControllerProps{Policies: row.set}, func(awscdk.Stack) {})
+		if err == nil || !strings.Contains(err.Error(), row.want) {
+			t.Errorf("%v, want %q", err, row.want)
+		}
 	}
 }
 

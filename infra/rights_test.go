@@ -284,6 +284,26 @@ func TestWhatIsChangedIsNamed(t *testing.T) {
 	}
 }
 
+func TestOtherClustersAreNotEvenRead(t *testing.T) {
+	// What names its cluster in the resource, or knows neither resource nor condition.
+	plain := strings.Fields("ecs:ListContainerInstances ecs:UpdateService ecs:DescribeTaskDefinition")
+	seen := 0
+	for _, a := range roleOf(t, whole(t), "Reconcile") {
+		for _, action := range a.actions {
+			if !strings.HasPrefix(action, "ecs:") || slices.Contains(plain, action) {
+				continue
+			}
+			seen++
+			if !strings.HasPrefix(a.conditions, "{ArnEquals:{ecs:cluster:arn:<AWS::Partition>:ecs:<AWS::Region>:<AWS::AccountId>:cluster/prod") {
+				t.Errorf("%s has the conditions %s", action, a.conditions)
+			}
+		}
+	}
+	if seen != 5 {
+		t.Errorf("%d actions are bound to clusters", seen)
+	}
+}
+
 func TestIngestMayTouchWakeItemsOnly(t *testing.T) {
 	for _, a := range roleOf(t, whole(t), "Ingest") {
 		switch a.id {
