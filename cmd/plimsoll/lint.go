@@ -103,7 +103,7 @@ func (o *outside) tellChecked(checked []report.Checked, output string) error {
 		if len(c.Problems) == 0 {
 			_, err = fmt.Fprintf(o.out, "%s: ok (%s)\n", c.File, c.Kind)
 		} else {
-			_, err = io.WriteString(o.err, report.Problems(c.File, c.Problems))
+			_, err = io.WriteString(o.err, c.Problems.In(c.File))
 		}
 		if err != nil {
 			return err

@@ -142,7 +142,7 @@ func invalid(what, name string, err error) error {
 	if !errors.As(err, &problems) {
 		return err
 	}
-	return failed(exitInvalid, "the %s is not valid, nothing was run\n%s", what, report.Problems(name, problems))
+	return failed(exitInvalid, "the %s is not valid, nothing was run\n%s", what, problems.In(name))
 }
 
 // page is what text goes on. It is 80 columns wide where there is no terminal.

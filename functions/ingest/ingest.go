@@ -22,7 +22,7 @@ import (
 
 // Ports are the AWS services that ingest calls.
 type Ports struct {
-	DynamoDB store.DynamoDB
+	DynamoDB store.WakeTable
 	SQS      store.SQS
 }
 

@@ -26,7 +26,7 @@ import (
 
 // table is a wake table that understands what ingest may do with it.
 type table struct {
-	store.DynamoDB
+	store.WakeTable
 	gen   map[string]string
 	next  map[string]time.Time
 	dirty map[string][]string

@@ -60,9 +60,12 @@ func (s Service) threshold(t Target) float64 {
 	return value * float64(100+*s.Tolerance) / 100
 }
 
-// The parts of an alarm's name, and its length as CloudWatch limits it.
+// AlarmPrefix begins the name of every alarm of Alarms, and of no other that a
+// deployment makes: the rule that brings alarms' events goes by it.
+const AlarmPrefix = "plimsoll-"
+
+// The end of an alarm's name, and its length as CloudWatch limits it.
 const (
-	alarmPrefix  = "plimsoll-"
 	alarmSuffix  = "-high"
 	alarmNameMax = 255
 )
@@ -73,7 +76,7 @@ const (
 func alarmName(clusterName, service string, t Target) string {
 	key := t.Key(service)
 	plain := key == service+"/"+t.Metric && !strings.Contains(clusterName+service, "-")
-	name := alarmPrefix + clusterName + "-" + service + "-" + t.Metric
+	name := AlarmPrefix + clusterName + "-" + service + "-" + t.Metric
 	if plain && len(name)+len(alarmSuffix) <= alarmNameMax {
 		return name + alarmSuffix
 	}

@@ -48,6 +48,34 @@ func (ps Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// In lists the problems of a file, one a line, in the form that editors jump by:
+// FILE:LINE: PATH: what was found, what is allowed, what helps. Every line ends.
+func (ps Problems) In(file string) string {
+	var b strings.Builder
+	for _, p := range ps {
+		b.WriteString(p.in(file) + "\n")
+	}
+	return b.String()
+}
+
+func (p Problem) in(file string) string {
+	where := file
+	switch {
+	case p.Line > 0:
+		where = fmt.Sprintf("%s:%d", file, p.Line)
+	case strings.HasPrefix(p.Path, file): // a trace's problems name their lines themselves
+		where, p.Path = p.Path, ""
+	}
+	if p.Path != "" {
+		where += ": " + p.Path
+	}
+	s := fmt.Sprintf("%s: found %s, allowed %s", where, p.Found, p.Allowed)
+	if p.Help != "" {
+		s += "; " + p.Help
+	}
+	return s
+}
+
 // Sort orders the problems by path, so that the same policy is always told the
 // same way.
 func (ps Problems) Sort() {

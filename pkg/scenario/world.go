@@ -238,7 +238,7 @@ func (w *world) functions(context.Context) error {
 
 // rules makes the EventBridge rules of events.Patterns, and the sweep.
 func (w *world) rules(context.Context) error {
-	scope := events.Scope{AlarmPrefix: "plimsoll-"}
+	scope := events.Scope{AlarmPrefix: policy.AlarmPrefix}
 	for _, p := range w.policies() {
 		scope.Clusters = append(scope.Clusters, "arn:aws:ecs:"+region+":"+account+":cluster/"+p.Cluster)
 		for _, g := range p.Hosts {

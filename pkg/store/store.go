@@ -27,11 +27,17 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 )
 
-// DynamoDB is the port to the table: the calls that this package makes.
+// DynamoDB is a round's port to the table: the calls that Store makes.
 type DynamoDB interface {
-	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
 	Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
 	TransactWriteItems(context.Context, *dynamodb.TransactWriteItemsInput, ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error)
+	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
+}
+
+// WakeTable is ingest's port to the table: the calls that Waker makes. It is a
+// port of its own since a function's rights follow from its ports.
+type WakeTable interface {
+	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
 	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
 }
 
@@ -45,6 +51,16 @@ const (
 	LeaseFor = 75 * time.Second    // longer than a function's timeout, shorter than a message's visibility
 	SkewFor  = 5 * time.Minute     // how far apart two clocks may be: so long after a lease's end others are turned away
 	KeepFor  = 14 * 24 * time.Hour // how long decisions are kept
+)
+
+// What a deployment has to know of the table: its keys, both strings; the
+// attribute by which DynamoDB deletes an item; and how the partition keys begin
+// of all that ingest may touch.
+const (
+	PartitionKey = "pk"
+	SortKey      = "sk"
+	Expiry       = "expires"
+	WakePrefix   = "wake#"
 )
 
 // ErrLeased means that somebody else holds the key.
@@ -89,9 +105,9 @@ func timeOf(i item, name string) time.Time {
 	return time.UnixMilli(numberOf(i, name)).UTC()
 }
 
-func key(pk, sk string) item { return item{"pk": text(pk), "sk": text(sk)} }
+func key(pk, sk string) item { return item{PartitionKey: text(pk), SortKey: text(sk)} }
 
-func wakeKey(of string) item { return key("wake#"+of, "wake") }
+func wakeKey(of string) item { return key(WakePrefix+of, "wake") }
 
 // bounded returns s where AWS bounds an id to 128 characters, or its hash.
 func bounded(s string) *string {

@@ -27,7 +27,7 @@ const apart = time.Second
 
 // Waker wakes keys: it is all of the store that ingest needs and may use.
 type Waker struct {
-	DB      DynamoDB
+	DB      WakeTable
 	Queue   SQS
 	Table   string
 	Queues  map[string]string                             // FIFO queue's URL by the first part of a key, such as reconcile

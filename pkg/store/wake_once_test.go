@@ -152,12 +152,18 @@ func (w *waking) see() {
 }
 
 type mishapTable struct {
-	DynamoDB
+	wholeTable
 	m *mishaps
 }
 
+// wholeTable is both ports in one.
+type wholeTable interface {
+	DynamoDB
+	reads
+}
+
 func (t mishapTable) GetItem(ctx context.Context, in *dynamodb.GetItemInput, _ ...func(*dynamodb.Options)) (out *dynamodb.GetItemOutput, err error) {
-	err = t.m.pass(ctx, func() error { out, err = t.DynamoDB.GetItem(ctx, in); return err })
+	err = t.m.pass(ctx, func() error { out, err = t.wholeTable.GetItem(ctx, in); return err })
 	if err == nil && t.m.w.lag > 0 {
 		out.Item = t.m.w.before(t.m.w.lag)
 	}
@@ -168,12 +174,12 @@ func (t mishapTable) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInpu
 	if t.m.w.wrong.update != nil {
 		t.m.w.wrong.update(t.m.w, in)
 	}
-	err = t.m.pass(ctx, func() error { out, err = t.DynamoDB.UpdateItem(ctx, in); return err })
+	err = t.m.pass(ctx, func() error { out, err = t.wholeTable.UpdateItem(ctx, in); return err })
 	return out, err
 }
 
 func (t mishapTable) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, _ ...func(*dynamodb.Options)) (out *dynamodb.TransactWriteItemsOutput, err error) {
-	err = t.m.pass(ctx, func() error { out, err = t.DynamoDB.TransactWriteItems(ctx, in); return err })
+	err = t.m.pass(ctx, func() error { out, err = t.wholeTable.TransactWriteItems(ctx, in); return err })
 	return out, err
 }
 
@@ -224,7 +230,7 @@ func (w *waking) hear(ctx context.Context, payload []byte) ([]byte, error) {
 	m := &mishaps{w: w, n: w.heard, plan: w.Hears}
 	w.heard++
 	waker := w.waker
-	waker.DB, waker.Queue = mishapTable{waker.DB, m}, mishapQueue{waker.Queue, m}
+	waker.DB, waker.Queue = mishapTable{w.cloud.DynamoDB(), m}, mishapQueue{waker.Queue, m}
 	waker.Ingress, waker.Again = w.Ingress, w.Again
 	return each(payload, func(_, body string, h Heard) error {
 		if at, again := strings.CutPrefix(body, "again "); again {
@@ -259,7 +265,7 @@ func (w *waking) decide(ctx context.Context, payload []byte) ([]byte, error) {
 	m := &mishaps{w: w, n: w.decided, plan: w.Decides}
 	w.decided++
 	s := w.Store
-	s.DB, s.Queue, s.Clock = mishapTable{s.DB, m}, mishapQueue{s.Queue, m}, w.cloud.Now
+	s.DB, s.Queue, s.Clock = mishapTable{w.cloud.DynamoDB(), m}, mishapQueue{s.Queue, m}, w.cloud.Now
 	return each(payload, func(id, body string, _ Heard) error {
 		w.bodies[body] = true
 		o, err := s.Open(ctx, prod, id)

@@ -129,17 +129,13 @@ func (t target) launchHosts(ctx context.Context, i cluster.Intent) ([]string, er
 		AutoScalingGroupName: aws.String(i.Subject.Name()), AvailabilityZones: []string{i.Zone}, ClientToken: aws.String(token(i)),
 		RequestedCapacity: aws.Int32(int32(i.To - i.From)), //nolint:gosec // the policy bounds it
 	}, onceAutoScaling)
-	var api smithy.APIError
-	if errors.As(err, &api) && unsupported(api.ErrorCode()) {
+	if turnedDown(out, err) {
 		return nil, t.raiseCapacity(ctx, i)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("launch instances in %s %s: %w", i.Subject.Name(), i.Zone, err)
 	}
-	var ids []string
-	for _, l := range out.Instances {
-		ids = append(ids, l.InstanceIds...)
-	}
+	ids := launched(out)
 	if len(ids) < i.To-i.From && len(out.Errors) > 0 {
 		e := out.Errors[0]
 		err = &smithy.GenericAPIError{Code: aws.ToString(e.ErrorCode), Message: i.Zone + ": " + aws.ToString(e.ErrorMessage), Fault: smithy.FaultClient}
@@ -150,11 +146,36 @@ func (t target) launchHosts(ctx context.Context, i cluster.Intent) ([]string, er
 	return ids, err
 }
 
+func launched(out *autoscaling.LaunchInstancesOutput) []string {
+	var ids []string
+	for _, l := range out.Instances {
+		ids = append(ids, l.InstanceIds...)
+	}
+	return ids
+}
+
+// turnedDown says whether LaunchInstances is not to be had here at all. What the
+// role lacks may be the call's own error or that of each launch.
+func turnedDown(out *autoscaling.LaunchInstancesOutput, err error) bool {
+	var api smithy.APIError
+	if err != nil {
+		return errors.As(err, &api) && unsupported(api.ErrorCode())
+	}
+	return len(launched(out)) == 0 && len(out.Errors) > 0 && forbidden(aws.ToString(out.Errors[0].ErrorCode))
+}
+
 // unsupported are the codes with which a Region, a partition, a policy or a kind
 // of group (launch configurations, mixed purchase options) turns LaunchInstances
 // down as a whole.
 func unsupported(code string) bool {
-	return slices.Contains([]string{"AccessDenied", "AccessDeniedException", "InvalidAction", "UnsupportedOperation", "UnsupportedOperationException", "ValidationError"}, code)
+	return forbidden(code) || slices.Contains([]string{"InvalidAction", "UnsupportedOperation", "UnsupportedOperationException", "ValidationError"}, code)
+}
+
+// forbidden are the codes of a missing right. LaunchInstances needs rights of
+// EC2 and that of passing the hosts' role. SetDesiredCapacity does without: then
+// Auto Scaling's own role launches.
+func forbidden(code string) bool {
+	return slices.Contains([]string{"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}, code)
 }
 
 // raiseCapacity asks for the hosts where LaunchInstances is not to be had: they

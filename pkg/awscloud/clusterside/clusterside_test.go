@@ -359,6 +359,9 @@ func TestWhatAChangeDoesAndWhenItDoesNot(t *testing.T) {
 			w.launch.Errors, w.launch.Instances[0].InstanceIds = ice.Errors, []string{"i-8"}
 		}, intent(cluster.LaunchHosts, "group/g", 5, 7), cluster.OutcomeApplied, "launch 2 in [a]", "partial: api error InsufficientInstanceCapacity: a"},
 		{"a group of a kind that LaunchInstances does not take gets its capacity set", func(w *world) { w.err = &smithy.GenericAPIError{Code: "ValidationError"} }, intent(cluster.LaunchHosts, "group/g", 5, 7), cluster.OutcomeApplied, "capacity 7", ""},
+		{"where the role may not launch, capacity is set", func(w *world) {
+			w.launch = autoscaling.LaunchInstancesOutput{Errors: []asgtypes.LaunchInstancesError{{ErrorCode: aws.String("UnauthorizedOperation")}}}
+		}, intent(cluster.LaunchHosts, "group/g", 5, 7), cluster.OutcomeApplied, "launch 2 in [a] capacity 7", ""},
 		{"where LaunchInstances is not to be had, capacity is set", func(w *world) { w.err = &smithy.GenericAPIError{Code: "InvalidAction"} }, intent(cluster.LaunchHosts, "group/g", 5, 7), cluster.OutcomeApplied, "capacity 7", ""},
 		{"capacity is never lowered", nil, intent(cluster.LaunchHosts, "group/g", 5, 4), cluster.OutcomeSkipped, "", "only raised"},
 		{"an empty host is drained", nil, intent(cluster.DrainHost, "host/i-0", 0, 0), cluster.OutcomeApplied, "[h0]=DRAINING", ""},

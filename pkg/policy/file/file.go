@@ -37,6 +37,16 @@ func Read(name string, raw []byte) (policy.Policy, error) {
 	return p.Defaulted(), nil
 }
 
+// StatesMode says whether a file has the key mode, so that a deployment can tell
+// an operator's wish from the default. A file that cannot be read states nothing.
+func StatesMode(raw []byte) bool {
+	var keys map[string]any
+	if err := yaml.Unmarshal(raw, &keys); err != nil {
+		return false // Read says what is wrong
+	}
+	return keys["mode"] != nil
+}
+
 // Write writes a policy as YAML that Read reads back, with every default written
 // out. A policy that Read would refuse is an error.
 func Write(p policy.Policy) ([]byte, error) {

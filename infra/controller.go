@@ -1,0 +1,124 @@
+// Package infra is plimsoll as CDK constructs: Controller is what steers
+// clusters, Cluster a cluster with its network and hosts, Service a service of
+// it. Any CDK app in Go can use them; infra/app is the one of this repository.
+//
+// Whatever mirrors code is made from that code: the rules from events.Patterns,
+// the alarms from policy.Alarms, the rights from the methods of the functions'
+// ports. The package must not know what the functions decide.
+package infra
+
+import (
+	"fmt"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
+	"github.com/plimsoll-ecs/plimsoll/pkg/store"
+)
+
+// ControllerProps are the choices of whoever deploys a Controller. Policies is a
+// must; the zero value of everything else is a safe default.
+type ControllerProps struct {
+	// Policies is what the controller shall do, one policy a cluster. It becomes
+	// part of the functions' packages: a deployment is the one way to change it.
+	// The controller gets rights to change a cluster only if its policy's mode is act.
+	Policies policy.Set
+
+	// Dist is the folder in which make build leaves FUNCTION/bootstrap. Default: dist.
+	Dist string
+
+	// HostRoles are the ARNs of the roles that the host groups' launch templates
+	// hand to instances. LaunchInstances must be allowed to pass them; without
+	// that, hosts are started by raising the groups' desired capacity, which tells
+	// of missing capacity minutes later. Default: none.
+	HostRoles []string
+
+	// Topic gets the alarms about the controller itself. Default: a topic of its own.
+	Topic awssns.ITopic
+
+	// LogRetention is how long the functions' logs are kept. Default: one month.
+	LogRetention awslogs.RetentionDays
+}
+
+// Controller is all that steers clusters: two functions with their queues, the
+// rules that wake them, their table, and the alarms that tell how they fare.
+type Controller struct {
+	constructs.Construct
+
+	// Table is what the controller remembers. It stays when the stack goes.
+	Table awsdynamodb.Table
+
+	// Topic gets the alarms about the controller itself.
+	Topic awssns.ITopic
+
+	ingress, reconcile queue
+	functions          map[string]lambda // by name
+}
+
+// queue is a queue with its dead-letter queue.
+type queue struct{ live, dead awssqs.Queue }
+
+// NewController makes a controller. The error of a wrong policy lists all that is
+// wrong with it, as plimsoll lint does; a function that was not built is one too.
+func NewController(scope constructs.Construct, id string, p ControllerProps) (*Controller, error) {
+	packed, err := policy.Encode(p.Policies)
+	if err != nil {
+		return nil, fmt.Errorf("pack the policy: %w", err)
+	}
+	if p.Dist == "" {
+		p.Dist = "dist"
+	}
+	if p.LogRetention == "" {
+		p.LogRetention = awslogs.RetentionDays_ONE_MONTH
+	}
+	c := &Controller{Construct: constructs.NewConstruct(scope, &id), Topic: p.Topic, functions: map[string]lambda{}}
+	c.Table = newTable(c.Construct)
+	c.ingress = newQueue(c.Construct, "IngressQueue", awssqs.QueueProps{VisibilityTimeout: seconds(ingressVisibility)})
+	c.reconcile = newQueue(c.Construct, "ReconcileQueue", awssqs.QueueProps{VisibilityTimeout: seconds(reconcileVisibility), Fifo: jsii.Bool(true)})
+	for _, f := range functions() {
+		if err := c.deploy(f, p, packed); err != nil {
+			return nil, err
+		}
+	}
+	rules := c.listen(p.Policies)
+	wakeOnAlarms(c, p.Policies)
+	c.watch(rules)
+	c.draw(p.Policies)
+	c.outputs()
+	return c, nil
+}
+
+func newTable(scope constructs.Construct) awsdynamodb.Table {
+	return awsdynamodb.NewTable(scope, jsii.String("Table"), &awsdynamodb.TableProps{
+		PartitionKey:        &awsdynamodb.Attribute{Name: jsii.String(store.PartitionKey), Type: awsdynamodb.AttributeType_STRING},
+		SortKey:             &awsdynamodb.Attribute{Name: jsii.String(store.SortKey), Type: awsdynamodb.AttributeType_STRING},
+		BillingMode:         awsdynamodb.BillingMode_PAY_PER_REQUEST,
+		TimeToLiveAttribute: jsii.String(store.Expiry),
+		DeletionProtection:  jsii.Bool(true),
+		RemovalPolicy:       awscdk.RemovalPolicy_RETAIN,
+		PointInTimeRecoverySpecification: &awsdynamodb.PointInTimeRecoverySpecification{
+			PointInTimeRecoveryEnabled: jsii.Bool(true),
+		},
+	})
+}
+
+// outputs prints what an operator needs to find the parts.
+func (c *Controller) outputs() {
+	for _, o := range []struct{ name, what, value string }{
+		{"TableName", "what the controller remembers; stays when the stack goes", *c.Table.TableName()},
+		{"TopicArn", "subscribe to it: alarms about the controller itself", *c.Topic.TopicArn()},
+		{"IngressQueueUrl", "every event comes through it", *c.ingress.live.QueueUrl()},
+		{"IngressDeadQueueUrl", "messages that nobody could read", *c.ingress.dead.QueueUrl()},
+		{"ReconcileDeadQueueUrl", "rounds that could not begin five times", *c.reconcile.dead.QueueUrl()},
+	} {
+		awscdk.NewCfnOutput(c.Construct, &o.name, &awscdk.CfnOutputProps{Value: &o.value, Description: &o.what})
+	}
+}
+
+func seconds(n float64) awscdk.Duration { return awscdk.Duration_Seconds(&n) }

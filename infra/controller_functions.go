@@ -1,0 +1,155 @@
+package infra
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// lambda is a function that was made, and its log group.
+type lambda struct {
+	awslambda.Function
+	logs awslogs.LogGroup
+}
+
+// shape is what a function is given to run with, and how it is fed.
+type shape struct {
+	what        string
+	memory      float64 // MiB; CPU comes in proportion
+	batch       float64
+	side        float64 // invocations at a time, at most
+	queue       awssqs.Queue
+	environment map[string]*string
+}
+
+// timeout of a function, in seconds: shorter than a lease.
+const timeout = 60
+
+// shape says so of one function. What runs at a time is bounded at the queue's
+// end: reserved concurrency would take from the account's and throttle instead
+// of waiting. A cluster is one message group, so it never has two rounds.
+func (c *Controller) shape(name string, clusters int) shape {
+	s := shape{memory: 512, batch: 1, side: max(2, float64(clusters)), queue: c.reconcile.live, what: "plimsoll: looks at a cluster, decides, acts"}
+	s.environment = map[string]*string{"PLIMSOLL_TABLE": c.Table.TableName(), "PLIMSOLL_INGRESS_QUEUE": c.ingress.live.QueueUrl()}
+	if name == "ingest" {
+		s.what, s.memory, s.batch, s.side, s.queue = "plimsoll: hears events and wakes the clusters concerned", 256, 10, 5, c.ingress.live
+		s.environment["PLIMSOLL_ACCOUNT"] = awscdk.Aws_ACCOUNT_ID()
+		s.environment["PLIMSOLL_RECONCILE_QUEUE"] = c.reconcile.live.QueueUrl()
+	}
+	return s
+}
+
+// deploy makes a function with its rights, its logs and what it is fed from.
+func (c *Controller) deploy(f function, p ControllerProps, packed []byte) error {
+	if err := f.mismatch(); err != nil {
+		return err
+	}
+	folder, err := pack(p.Dist, f.name, packed)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(folder) }() // CDK has its own copy by then
+	scope := constructs.NewConstruct(c.Construct, jsii.String(capital(f.name)))
+	logs := awslogs.NewLogGroup(scope, jsii.String("Logs"), &awslogs.LogGroupProps{Retention: p.LogRetention})
+	s := c.shape(f.name, len(p.Policies))
+	made := awslambda.NewFunction(scope, jsii.String("Function"), &awslambda.FunctionProps{
+		Description:   &s.what,
+		Code:          awslambda.Code_FromAsset(&folder, nil),
+		Runtime:       awslambda.Runtime_PROVIDED_AL2023(),
+		Architecture:  awslambda.Architecture_ARM_64(),
+		Handler:       jsii.String("bootstrap"),
+		MemorySize:    &s.memory,
+		Timeout:       seconds(timeout),
+		Role:          c.role(scope, f, p, logs),
+		LogGroup:      logs,
+		Environment:   &s.environment,
+		RecursiveLoop: awslambda.RecursiveLoop_ALLOW, // a round that asks for another look is one, and meant
+	})
+	quietLint(made)
+	awslambda.NewEventSourceMapping(scope, jsii.String("Feed"), &awslambda.EventSourceMappingProps{
+		Target: made, EventSourceArn: s.queue.QueueArn(), BatchSize: &s.batch, MaxConcurrency: &s.side, ReportBatchItemFailures: jsii.Bool(true),
+	})
+	c.functions[f.name] = lambda{made, logs}
+	return nil
+}
+
+// quietLint tells cfn-lint to leave out W3005 there: CDK makes a function depend
+// on its role twice, and no choice of ours keeps it from that.
+func quietLint(f awslambda.Function) {
+	if made, ok := f.Node().DefaultChild().(awslambda.CfnFunction); ok {
+		made.AddMetadata(jsii.String("cfn-lint"), map[string]any{"config": map[string]any{"ignore_checks": []any{"W3005"}}})
+	}
+}
+
+// role is a role with the function's rights.
+func (c *Controller) role(scope constructs.Construct, f function, p ControllerProps, logs awslogs.LogGroup) awsiam.Role {
+	r := awsiam.NewRole(scope, jsii.String("Role"), &awsiam.RoleProps{
+		AssumedBy: awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil),
+	})
+	g := ground{
+		policies: p.Policies, hostRoles: p.HostRoles,
+		partition: *awscdk.Aws_PARTITION(), region: *awscdk.Aws_REGION(), account: *awscdk.Aws_ACCOUNT_ID(),
+		logs: *logs.LogGroupArn(), table: *c.Table.TableArn(), ingress: *c.ingress.live.QueueArn(), reconcile: *c.reconcile.live.QueueArn(),
+	}
+	for _, s := range f.statements(g) {
+		r.AddToPrincipalPolicy(awsiam.NewPolicyStatement(s.props()))
+	}
+	excuse(r, f, g, logs)
+	return r
+}
+
+// props are the statement as CDK takes it.
+func (s statement) props() *awsiam.PolicyStatementProps {
+	p := &awsiam.PolicyStatementProps{Sid: &s.id, Actions: jsii.Strings(s.actions...), Resources: jsii.Strings(s.resources...)}
+	if len(s.conditions) > 0 {
+		conditions := map[string]any{}
+		for operator, keys := range s.conditions {
+			conditions[operator] = keys
+		}
+		p.Conditions = &conditions
+	}
+	return p
+}
+
+// The first bytes of a program for Linux on arm64: ELF, 64 bits, little-endian,
+// and at 18 the machine, AArch64.
+const elf = "\x7fELF\x02\x01"
+
+// pack puts a function's program and the policies into a new folder, which is to
+// become its package.
+func pack(dist, name string, policies []byte) (string, error) {
+	path := filepath.Join(dist, name, "bootstrap")
+	program, err := os.ReadFile(path) //nolint:gosec // the folder that the deployer names
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("there is no %s: run make build first", path)
+	}
+	if err != nil {
+		return "", fmt.Errorf("pack %s: %w", name, err)
+	}
+	if len(program) < 20 || !bytes.HasPrefix(program, []byte(elf)) || program[18] != 0xb7 {
+		return "", fmt.Errorf("%s is no program for Linux on arm64: run make build", path)
+	}
+	folder, err := os.MkdirTemp("", "plimsoll-"+name)
+	if err != nil {
+		return "", fmt.Errorf("pack %s: %w", name, err)
+	}
+	err = errors.Join(
+		os.WriteFile(filepath.Join(folder, "bootstrap"), program, 0o755),    //nolint:gosec // Lambda must run it
+		os.WriteFile(filepath.Join(folder, "policy.json"), policies, 0o644), //nolint:gosec // Lambda must read it
+	)
+	if err != nil {
+		return "", fmt.Errorf("pack %s: %w", name, err)
+	}
+	return folder, nil
+}
