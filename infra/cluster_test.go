@@ -182,7 +182,7 @@ func TestNothingIsMadeBesideAnExistingCluster(t *testing.T) {
 	if g := one(t, d, "AWS::AutoScaling::AutoScalingGroup"); g.Properties["AutoScalingGroupName"] != "new-hosts" {
 		t.Errorf("the group that was made is %v", g.Properties["AutoScalingGroupName"])
 	}
-	if in := one(t, d, "AWS::EC2::SecurityGroupIngress"); in.Properties["SourceSecurityGroupId"] != "sg-1" {
+	if in := one(t, d, "AWS::EC2::SecurityGroupIngress"); in.Properties["SourceSecurityGroupId"] != "sg-0123456789abcdef0" {
 		t.Errorf("hosts are opened to %v", in.Properties["SourceSecurityGroupId"])
 	}
 }

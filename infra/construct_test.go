@@ -277,8 +277,8 @@ func richShop(stack awscdk.Stack) (*Cluster, error) {
 func existingShop(stack awscdk.Stack) (*Cluster, error) {
 	shop, err := NewCluster(stack, "Shop", ClusterProps{
 		Name: "old", Existing: true,
-		ExistingNetwork:      &ExistingNetwork{VPC: "vpc-1", HostSubnets: []string{"subnet-1", "subnet-2"}},
-		ExistingLoadBalancer: &ExistingLoadBalancer{Listener: "arn:aws:elasticloadbalancing:eu-west-1:111122223333:listener/app/old/1/2", SecurityGroup: "sg-1"},
+		ExistingNetwork:      &ExistingNetwork{VPC: "vpc-0123456789abcdef0", HostSubnets: []string{"subnet-0123456789abcdef0", "subnet-0123456789abcdef1"}},
+		ExistingLoadBalancer: &ExistingLoadBalancer{Listener: "arn:aws:elasticloadbalancing:eu-west-1:111122223333:listener/app/old/1/2", SecurityGroup: "sg-0123456789abcdef0"},
 		Groups: []Group{
 			{Name: "old-hosts", Existing: true, Min: 0, Max: 9},
 			{Name: "new-hosts", Min: 1, Max: 9, InstanceType: "t3.medium"},
