@@ -16,7 +16,7 @@ PORTABLE   := ./cmd/... ./pkg/... ./events/...
 export GOLANGCI_LINT_CACHE := $(TOOLS)/cache/golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test check format check-format vet lint check-modules generate check-fresh soak bench clean
+.PHONY: help demo build synth test check format check-format vet lint check-modules generate check-fresh soak bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,13 @@ $(FUNCTIONS:%=dist/%/bootstrap): dist/%/bootstrap:
 dist/plimsoll:
 	@mkdir -p dist
 	$(GO) build -trimpath -o dist/ ./cmd/plimsoll
+
+synth: build node_modules ## make the CloudFormation template of plimsoll.yaml (or of the example) into cdk.out/; needs Node
+	npx cdk synth --quiet
+
+node_modules: package-lock.json
+	npm ci --no-audit --no-fund
+	@touch $@
 
 # The race detector needs a C compiler; without one its run is left out aloud.
 test: ## run all tests, and the race detector where goroutines meet; go prints each package's time
@@ -86,7 +93,7 @@ bench: ## run the benchmarks of the planner and of the simulated cloud
 	$(GO) test -run '^$$' -bench . -benchmem ./pkg/plan/ ./pkg/simcloud/
 
 clean: ## remove what build made (the tools stay: rm -r .tools)
-	rm -rf dist
+	rm -rf dist cdk.out
 
 $(GOLANGCI):
 	@echo "Building golangci-lint $(GOLANGCI_VERSION). This takes minutes, once."

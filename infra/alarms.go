@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatchactions"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
@@ -66,7 +67,7 @@ type signal struct {
 // watch makes the alarms about the controller itself, and sends them to the topic.
 func (c *Controller) watch(sweep awsevents.CfnRule) {
 	if c.Topic == nil {
-		c.Topic = awssns.NewTopic(c.Construct, jsii.String("Topic"), &awssns.TopicProps{DisplayName: jsii.String("plimsoll"), EnforceSSL: jsii.Bool(true)})
+		c.Topic = newTopic(c.Construct)
 	}
 	send := awscloudwatchactions.NewSnsAction(c.Topic)
 	for _, s := range c.signals(sweep) {
@@ -75,14 +76,28 @@ func (c *Controller) watch(sweep awsevents.CfnRule) {
 			comparison = awscloudwatch.ComparisonOperator_LESS_THAN_THRESHOLD
 		}
 		a := awscloudwatch.NewAlarm(c.Construct, &s.id, &awscloudwatch.AlarmProps{
-			// A name that does not begin as those do that wake a cluster.
-			AlarmName:        jsii.String(*awscdk.Aws_STACK_NAME() + "/" + s.id),
+			// The stack's name comes last: a name must not begin as those that wake a cluster.
+			AlarmName:        jsii.String(s.id + "/" + *awscdk.Aws_STACK_NAME()),
 			AlarmDescription: &s.what, Metric: s.metric, Threshold: &s.above, EvaluationPeriods: &s.periods,
 			ComparisonOperator: comparison, TreatMissingData: s.unknownIs,
 		})
 		a.AddAlarmAction(send)
 		a.AddOkAction(send)
 	}
+}
+
+// newTopic makes a topic that the alarms of the account may publish to: a policy
+// of our own takes the place of the one that lets the account do so.
+func newTopic(scope constructs.Construct) awssns.Topic {
+	t := awssns.NewTopic(scope, jsii.String("Topic"), &awssns.TopicProps{DisplayName: jsii.String("plimsoll"), EnforceSSL: jsii.Bool(true)})
+	t.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Sid:        jsii.String("TheAccountsAlarms"),
+		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("cloudwatch.amazonaws.com"), nil)},
+		Actions:    jsii.Strings("sns:Publish"),
+		Resources:  &[]*string{t.TopicArn()},
+		Conditions: &map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": awscdk.Aws_ACCOUNT_ID()}},
+	}))
+	return t
 }
 
 // signals are what an operator is told of. docs/operations.md says what to do.
@@ -118,6 +133,7 @@ func most() *awscloudwatch.MetricOptions {
 func depth(q queue) awscloudwatch.IMetric {
 	return q.dead.MetricApproximateNumberOfMessagesVisible(most())
 }
+
 func age(q queue) awscloudwatch.IMetric { return q.live.MetricApproximateAgeOfOldestMessage(most()) }
 
 func sweepMetric(sweep awsevents.CfnRule) awscloudwatch.IMetric {

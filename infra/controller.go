@@ -19,6 +19,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
+	"github.com/plimsoll-ecs/plimsoll/pkg/store"
 )
 
 // ControllerProps are the choices of whoever deploys a Controller. Policies is a
@@ -93,16 +94,12 @@ func NewController(scope constructs.Construct, id string, p ControllerProps) (*C
 	return c, nil
 }
 
-// expiry is the attribute of an item that DynamoDB may delete, as pkg/store
-// writes it.
-const expiry = "expires"
-
 func newTable(scope constructs.Construct) awsdynamodb.Table {
 	return awsdynamodb.NewTable(scope, jsii.String("Table"), &awsdynamodb.TableProps{
-		PartitionKey:        &awsdynamodb.Attribute{Name: jsii.String("pk"), Type: awsdynamodb.AttributeType_STRING},
-		SortKey:             &awsdynamodb.Attribute{Name: jsii.String("sk"), Type: awsdynamodb.AttributeType_STRING},
+		PartitionKey:        &awsdynamodb.Attribute{Name: jsii.String(store.PartitionKey), Type: awsdynamodb.AttributeType_STRING},
+		SortKey:             &awsdynamodb.Attribute{Name: jsii.String(store.SortKey), Type: awsdynamodb.AttributeType_STRING},
 		BillingMode:         awsdynamodb.BillingMode_PAY_PER_REQUEST,
-		TimeToLiveAttribute: jsii.String(expiry),
+		TimeToLiveAttribute: jsii.String(store.Expiry),
 		DeletionProtection:  jsii.Bool(true),
 		RemovalPolicy:       awscdk.RemovalPolicy_RETAIN,
 		PointInTimeRecoverySpecification: &awsdynamodb.PointInTimeRecoverySpecification{

@@ -26,13 +26,19 @@ const (
 // What can be set, by --context NAME=VALUE or in cdk.json: policy, files with a
 // comma between; stack, the stack's name; hostRoles, ARNs with a comma between,
 // see ControllerProps. For policy the environment has PLIMSOLL_POLICY too.
-func Run(env func(string) string, told io.Writer) (code int) {
+func Run(env func(string) string, told io.Writer) int {
+	return synth(awscdk.AppProps{}, env, told)
+}
+
+// synth is Run with the choices that CDK's command line otherwise makes.
+func synth(p awscdk.AppProps, env func(string) string, told io.Writer) (code int) {
 	defer func() {
 		if p := recover(); p != nil { // how CDK tells what it does not take
 			code = tell(told, fmt.Errorf("%v", p))
 		}
 	}()
-	app := awscdk.NewApp(&awscdk.AppProps{AnalyticsReporting: jsii.Bool(false)})
+	p.AnalyticsReporting = jsii.Bool(false)
+	app := awscdk.NewApp(&p)
 	if err := build(app, env, told); err != nil {
 		return tell(told, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
+	"github.com/plimsoll-ecs/plimsoll/pkg/store"
 )
 
 // place names resources that rights are about, as the statement's id in the role.
@@ -97,7 +98,7 @@ func (g ground) own(p place) statement {
 		return statement{resources: []string{g.ingress}}
 	case wakeItems:
 		return statement{resources: []string{g.table}, conditions: map[string]map[string]any{
-			"ForAllValues:StringLike": {"dynamodb:LeadingKeys": []string{"wake#*"}},
+			"ForAllValues:StringLike": {"dynamodb:LeadingKeys": []string{store.WakePrefix + everything}},
 			"Null":                    {"dynamodb:LeadingKeys": "false"}, // for all of none would hold as well
 		}}
 	default:
@@ -139,23 +140,31 @@ func (g ground) change(p place) statement {
 	}
 	switch p {
 	case changeHosts:
-		return statement{resources: g.each(clusters, "container-instance/%s/*"), why: "Which host is drained only a round knows; it is one of the cluster's.",
-			conditions: map[string]map[string]any{"ArnEquals": {"ecs:cluster": g.each(clusters, "cluster/%s")}}}
+		return statement{
+			resources: g.each(clusters, "container-instance/%s/*"), why: "Which host is drained only a round knows; it is one of the cluster's.",
+			conditions: map[string]map[string]any{"ArnEquals": {"ecs:cluster": g.each(clusters, "cluster/%s")}},
+		}
 	case changeServices:
 		return statement{resources: g.counted(acting)}
 	case changeGroups:
 		return statement{resources: groups, why: "The ARN of an Auto Scaling group has an id that nobody chooses before the name, which is given in full."}
 	case launchHosts:
-		return statement{resources: g.ofEC2(), why: "What a launch uses stands in the groups' launch templates; the condition admits only what a service of AWS does for the function.",
-			conditions: map[string]map[string]any{"Bool": {"aws:ViaAWSService": "true"}}}
+		return statement{
+			resources: g.ofEC2(), why: "What a launch uses stands in the groups' launch templates; the condition admits only what a service of AWS does for the function.",
+			conditions: map[string]map[string]any{"Bool": {"aws:ViaAWSService": "true"}},
+		}
 	case tagHosts:
-		return statement{resources: []string{g.arn("ec2", "*/*")}, why: "A launch tags what it makes, which has no id before; the condition admits tags of a launch only.",
-			conditions: map[string]map[string]any{"StringEquals": {"ec2:CreateAction": []string{"CreateFleet", "RunInstances"}}}}
+		return statement{
+			resources: []string{g.arn("ec2", "*/*")}, why: "A launch tags what it makes, which has no id before; the condition admits tags of a launch only.",
+			conditions: map[string]map[string]any{"StringEquals": {"ec2:CreateAction": []string{"CreateFleet", "RunInstances"}}},
+		}
 	case readTemplates:
 		return statement{resources: []string{everything}, why: "DescribeLaunchTemplateVersions knows no resource, so IAM takes only *."}
 	default:
-		return statement{resources: g.hostRoles, why: "A role's path may be given as *.",
-			conditions: map[string]map[string]any{"StringLike": {"iam:PassedToService": "ec2.amazonaws.com*"}}}
+		return statement{
+			resources: g.hostRoles, why: "A role's path may be given as *.",
+			conditions: map[string]map[string]any{"StringLike": {"iam:PassedToService": "ec2.amazonaws.com*"}}, //nolint:gosec // a condition's key
+		}
 	}
 }
 

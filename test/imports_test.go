@@ -60,7 +60,15 @@ func table() map[string]rule {
 	all["pkg/scenario"] = rule{ours: without(all, "bootstrap", "test"), theirs: []string{sdk + "/aws", sdk + "/service", yaml, zap}}
 	all["pkg/report"] = rule{ours: words("pkg/cluster pkg/plan pkg/policy pkg/scenario"), theirs: []string{"charm.land"}}
 	all["cmd/plimsoll"] = rule{ours: without(all, "bootstrap", "test"), theirs: []string{"github.com/spf13/cobra", "charm.land", "github.com/charmbracelet/x/term", yaml, sdk}} // term: how wide the terminal is
+	// infra mirrors the code: rules, alarms, and rights from the functions' ports.
+	all["infra"] = rule{ours: words("events functions/ingest functions/reconcile pkg/policy pkg/policy/file pkg/store"), theirs: cdk()}
+	all["infra/app"] = rule{ours: words("infra"), theirs: words("github.com/aws/jsii-runtime-go")}
 	return all
+}
+
+// cdk is what only infra imports: it takes minutes to compile.
+func cdk() []string {
+	return words("github.com/aws/aws-cdk-go/awscdk/v2 github.com/aws/constructs-go/constructs/v10 github.com/aws/jsii-runtime-go github.com/cdklabs/cdk-nag-go/cdknag/v2")
 }
 
 // lambda is what a function's main puts together.
@@ -252,6 +260,8 @@ func TestImportProblems(t *testing.T) {
 		{"what is pure opens no file", []listed{{name: "pkg/cluster", imports: []string{"os"}}}, "pkg/cluster is pure: it must not import os"},
 		{"nor anything below", []listed{{name: "pkg/policy", imports: []string{"net/http"}}}, "pkg/policy is pure"},
 		{"others may", []listed{{name: "cmd/plimsoll", imports: []string{"os", "net/http"}}}, ""},
+		{"the deployment asks no simulator", []listed{{name: "infra", imports: ours("pkg/simcloud")}}, "infra must not import pkg/simcloud"},
+		{"the CDK stays out of everything else", []listed{{name: "cmd/plimsoll", imports: []string{"github.com/aws/aws-cdk-go/awscdk/v2"}}}, "cmd/plimsoll must not import github.com/aws/aws-cdk-go"},
 		{"nobody imports a main", []listed{{name: "cmd/plimsoll", imports: ours("functions/ingest/bootstrap")}}, "cmd/plimsoll must not import functions/ingest/bootstrap"},
 	}
 	for _, r := range rows {

@@ -97,7 +97,7 @@ func (n *noting) put(pk, sk string, attributes item) {
 // then puts an item of history, which expires.
 func (n *noting) then(at time.Time, name string, attributes item) {
 	attributes["at"] = millis(at)
-	attributes["expires"] = number(n.now.Add(KeepFor).Unix()) // DynamoDB's time to live counts seconds
+	attributes[Expiry] = number(n.now.Add(KeepFor).Unix()) // DynamoDB's time to live counts seconds
 	n.put(n.key, "then#"+at.UTC().Format("2006-01-02T15:04:05.000Z")+"#"+name, attributes)
 }
 

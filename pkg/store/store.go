@@ -53,6 +53,16 @@ const (
 	KeepFor  = 14 * 24 * time.Hour // how long decisions are kept
 )
 
+// What a deployment has to know of the table: its keys, both strings; the
+// attribute by which DynamoDB deletes an item; and how the partition keys begin
+// of all that ingest may touch.
+const (
+	PartitionKey = "pk"
+	SortKey      = "sk"
+	Expiry       = "expires"
+	WakePrefix   = "wake#"
+)
+
 // ErrLeased means that somebody else holds the key.
 var ErrLeased = errors.New("the key is leased to another message")
 
@@ -95,9 +105,9 @@ func timeOf(i item, name string) time.Time {
 	return time.UnixMilli(numberOf(i, name)).UTC()
 }
 
-func key(pk, sk string) item { return item{"pk": text(pk), "sk": text(sk)} }
+func key(pk, sk string) item { return item{PartitionKey: text(pk), SortKey: text(sk)} }
 
-func wakeKey(of string) item { return key("wake#"+of, "wake") }
+func wakeKey(of string) item { return key(WakePrefix+of, "wake") }
 
 // bounded returns s where AWS bounds an id to 128 characters, or its hash.
 func bounded(s string) *string {

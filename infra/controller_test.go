@@ -1,0 +1,329 @@
+package infra
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/plimsoll-ecs/plimsoll/events"
+	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
+	"github.com/plimsoll-ecs/plimsoll/pkg/store"
+)
+
+func TestTheRulesAreThoseOfTheEvents(t *testing.T) {
+	s := whole(t)
+	want := map[string]string{events.SweepSchedule: ""}
+	for _, p := range events.Patterns(scopeOf(testPolicies(), "<AWS::Partition>", "<AWS::Region>", "<AWS::AccountId>")) {
+		want[flat(plain(p))] = p.Why
+	}
+	for _, id := range s.all("AWS::Events::Rule") {
+		r := s.Resources[id]
+		key, _ := r.get("ScheduleExpression").(string)
+		if key == "" {
+			key = flat(r.get("EventPattern"))
+		}
+		why, ok := want[key]
+		if delete(want, key); !ok || why != "" && why != flat(r.get("Description")) {
+			t.Errorf("%s is no rule of the events: %s", id, key)
+		}
+		target := flat(r.get("Targets"))
+		if target != "{Arn:<"+s.one(t, "AWS::SQS::Queue", "IngressQueue9")+".Arn> Id:ingress}" || r.get("State") != "ENABLED" || r.get("RoleArn") != nil {
+			t.Errorf("%s goes to %s, state %v", id, target, r.get("State"))
+		}
+	}
+	for key := range want {
+		t.Errorf("no rule has the pattern %s", key)
+	}
+	if !strings.Contains(string(s.raw), "EC2 Spot Instance Interruption Warning") || !strings.Contains(string(s.raw), ":cluster/stage") {
+		t.Error("the patterns are not what the test takes them for")
+	}
+}
+
+func TestTheAlarmsAreThoseOfThePolicies(t *testing.T) {
+	s := whole(t)
+	got := map[string]resource{}
+	for _, id := range s.all("AWS::CloudWatch::Alarm") {
+		if name := flat(s.Resources[id].get("AlarmName")); strings.HasPrefix(name, policy.AlarmPrefix) {
+			got[name] = s.Resources[id]
+		}
+	}
+	for _, p := range testPolicies() {
+		for _, a := range policy.Alarms(p) {
+			r := got[a.Name]
+			delete(got, a.Name)
+			statistic := r.get("Statistic")
+			if a.Metric.Statistic == "p99" {
+				statistic = r.get("ExtendedStatistic")
+			}
+			same := r.get("Namespace") == a.Metric.Namespace && r.get("MetricName") == a.Metric.Name && statistic == a.Metric.Statistic &&
+				r.get("Period") == a.Metric.Period.Seconds() && r.get("Threshold") == a.Threshold && r.get("ComparisonOperator") == a.Comparison &&
+				r.get("EvaluationPeriods") == float64(a.EvaluationPeriods) && r.get("TreatMissingData") == a.TreatMissing
+			dimensions, _ := r.get("Dimensions").([]any)
+			if !same || len(dimensions) != len(a.Metric.Dimensions) || r.get("AlarmActions") != nil {
+				t.Errorf("%s: %v", a.Name, r.Properties)
+			}
+			for name, value := range a.Metric.Dimensions {
+				if !slices.Contains(texts(r.get("Dimensions")), "{Name:"+name+" Value:"+value+"}") {
+					t.Errorf("%s lacks %s=%s", a.Name, name, value)
+				}
+			}
+		}
+	}
+	for name := range got {
+		t.Errorf("%s is no alarm of a policy", name)
+	}
+}
+
+func TestAnOperatorIsToldByTheTopic(t *testing.T) {
+	s := whole(t)
+	topic := "<" + s.one(t, "AWS::SNS::Topic", "") + ">"
+	watched := map[string]int{}
+	for _, id := range s.all("AWS::CloudWatch::Alarm") {
+		r := s.Resources[id]
+		if flat(r.get("AlarmActions")) == topic && flat(r.get("OKActions")) == topic {
+			watched[flat(r.get("MetricName"))+" of "+flat(r.get("Dimensions"))]++
+		}
+	}
+	value := func(name, v string) string { return "{Name:" + name + " Value:<" + v + ">}" }
+	var want []string
+	for _, q := range s.all("AWS::SQS::Queue") {
+		metric := "ApproximateAgeOfOldestMessage"
+		if strings.Contains(q, "Dead") {
+			metric = "ApproximateNumberOfMessagesVisible"
+		}
+		want = append(want, metric+" of "+value("QueueName", q+".QueueName"))
+	}
+	for _, f := range s.all("AWS::Lambda::Function") {
+		want = append(want, "Errors of "+value("FunctionName", f), "Throttles of "+value("FunctionName", f))
+	}
+	want = append(want, "Invocations of "+value("RuleName", s.one(t, "AWS::Events::Rule", "Sweep")),
+		"Invocations of "+value("FunctionName", s.one(t, "AWS::Lambda::Function", "Reconcile")))
+	for _, w := range want {
+		if watched[w] != 1 {
+			t.Errorf("%d alarms on %s", watched[w], w)
+		}
+		delete(watched, w)
+	}
+	for w := range watched {
+		t.Errorf("nobody expects the alarm on %s", w)
+	}
+	if p := flat(s.Resources[s.one(t, "AWS::SNS::TopicPolicy", "")].get("PolicyDocument", "Statement")); !strings.Contains(p, "Service:cloudwatch.amazonaws.com") {
+		t.Errorf("alarms may not publish: %s", p)
+	}
+}
+
+func TestTheQueuesHaveTheNumbersOfTheArchitecture(t *testing.T) {
+	s := whole(t)
+	for _, row := range []struct {
+		queue      string
+		fifo       any
+		visibility float64
+	}{{"Ingress", nil, 360}, {"Reconcile", true, 90}} {
+		dead := s.one(t, "AWS::SQS::Queue", row.queue+"QueueDead")
+		live := s.Resources[slices.DeleteFunc(s.all("AWS::SQS::Queue"), func(id string) bool { return !strings.Contains(id, row.queue+"Queue") || id == dead })[0]]
+		if live.get("VisibilityTimeout") != row.visibility || live.get("FifoQueue") != row.fifo ||
+			flat(live.get("RedrivePolicy")) != "{deadLetterTargetArn:<"+dead+".Arn> maxReceiveCount:5}" {
+			t.Errorf("%s: %v", row.queue, live.Properties)
+		}
+		if d := s.Resources[dead]; d.get("FifoQueue") != row.fifo || d.get("MessageRetentionPeriod") != 14*24*3600.0 {
+			t.Errorf("%s: %v", dead, d.Properties)
+		}
+	}
+	if lease := store.LeaseFor.Seconds(); lease <= timeout || lease >= reconcileVisibility {
+		t.Errorf("a lease of %v s is not between a timeout of %d s and a visibility of %d s", lease, timeout, reconcileVisibility)
+	}
+}
+
+func TestOnlyTheRulesOfThisAccountSendToTheIngress(t *testing.T) {
+	s := whole(t)
+	var rules []string
+	for _, id := range s.all("AWS::Events::Rule") {
+		rules = append(rules, "<"+id+".Arn>")
+	}
+	queues := s.all("AWS::SQS::Queue")
+	for _, id := range s.all("AWS::SQS::QueuePolicy") {
+		r := s.Resources[id]
+		queue := strings.Trim(flat(r.get("Queues")), "<>")
+		queues = slices.DeleteFunc(queues, func(q string) bool { return q == queue })
+		if s.Resources[queue].get("SqsManagedSseEnabled") != true {
+			t.Errorf("%s is not encrypted", queue)
+		}
+		statements, _ := r.get("PolicyDocument", "Statement").([]any)
+		tls := 0
+		for _, st := range statements {
+			m, _ := st.(map[string]any)
+			if flat(m) == "{Action:sqs:* Condition:{Bool:{aws:SecureTransport:false}} Effect:Deny Principal:{AWS:*} Resource:<"+queue+".Arn>}" {
+				tls++
+				continue
+			}
+			from, _ := m["Condition"].(map[string]any)
+			sources, _ := from["ArnEquals"].(map[string]any)
+			got := texts(sources["aws:SourceArn"])
+			slices.Sort(got)
+			if !strings.Contains(queue, "IngressQueue") || strings.Contains(queue, "Dead") || !slices.Equal(got, rules) ||
+				flat(from["StringEquals"]) != "{aws:SourceAccount:<AWS::AccountId>}" || flat(m["Principal"]) != "{Service:events.amazonaws.com}" || m["Action"] != "sqs:SendMessage" {
+				t.Errorf("%s also has %s", queue, flat(m))
+			}
+		}
+		if tls != 1 {
+			t.Errorf("%s does not insist on TLS", queue)
+		}
+	}
+	if len(queues) > 0 {
+		t.Errorf("no policy for %v", queues)
+	}
+}
+
+func TestTheTableIsKept(t *testing.T) {
+	s := whole(t)
+	r := s.Resources[s.one(t, "AWS::DynamoDB::Table", "")]
+	for path, want := range map[string]string{
+		"BillingMode": "PAY_PER_REQUEST", "DeletionProtectionEnabled": "true", "TimeToLiveSpecification": "{AttributeName:expires Enabled:true}",
+		"PointInTimeRecoverySpecification": "{PointInTimeRecoveryEnabled:true}",
+		"KeySchema":                        "{AttributeName:pk KeyType:HASH} {AttributeName:sk KeyType:RANGE}",
+		"AttributeDefinitions":             "{AttributeName:pk AttributeType:S} {AttributeName:sk AttributeType:S}",
+	} {
+		if got := flat(r.get(path)); got != want {
+			t.Errorf("%s is %s, want %s", path, got, want)
+		}
+	}
+	if r.DeletionPolicy != "Retain" {
+		t.Errorf("with the stack the table goes: %s", r.DeletionPolicy)
+	}
+}
+
+// getenv are what a main reads of the environment.
+var getenv = regexp.MustCompile(`os\.Getenv\("(PLIMSOLL_\w+)"\)`)
+
+func TestEachFunctionGetsWhatItsMainReads(t *testing.T) {
+	s := whole(t)
+	dirs, err := filepath.Glob("../functions/*/bootstrap/main.go")
+	if err != nil || len(dirs) != len(functions()) {
+		t.Fatalf("%d functions have a main, the deployment knows %d: add the new one to functions(), %v", len(dirs), len(functions()), err)
+	}
+	for _, f := range functions() {
+		r := s.Resources[s.one(t, "AWS::Lambda::Function", capital(f.name))]
+		given, _ := r.get("Environment", "Variables").(map[string]any)
+		main, err := os.ReadFile(filepath.Join("../functions", f.name, "bootstrap/main.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		read := map[string]bool{}
+		for _, m := range getenv.FindAllSubmatch(main, -1) {
+			read[string(m[1])] = true
+			if given[string(m[1])] == nil {
+				t.Errorf("%s reads %s, and is not given it", f.name, m[1])
+			}
+		}
+		for name := range given {
+			if !read[name] {
+				t.Errorf("%s is given %s and does not read it", f.name, name)
+			}
+		}
+		for name, want := range map[string]any{"Runtime": "provided.al2023", "Handler": "bootstrap", "Timeout": 60.0, "RecursiveLoop": "Allow", "ReservedConcurrentExecutions": nil} {
+			if r.get(name) != want {
+				t.Errorf("%s of %s is %v, want %v", name, f.name, r.get(name), want)
+			}
+		}
+		if flat(r.get("Architectures")) != "arm64" || r.get("VpcConfig") != nil {
+			t.Errorf("%s: %v", f.name, r.Properties)
+		}
+	}
+}
+
+func TestEachFunctionIsFedByItsQueue(t *testing.T) {
+	s := whole(t)
+	for name, want := range map[string]struct{ batch, side float64 }{"Ingest": {10, 5}, "Reconcile": {1, 2}} {
+		r := s.Resources[s.one(t, "AWS::Lambda::EventSourceMapping", name)]
+		queue := map[string]string{"Ingest": "IngressQueue", "Reconcile": "ReconcileQueue"}[name]
+		if r.get("BatchSize") != want.batch || r.get("ScalingConfig", "MaximumConcurrency") != want.side || r.get("MaximumBatchingWindowInSeconds") != nil ||
+			flat(r.get("FunctionResponseTypes")) != "ReportBatchItemFailures" || !strings.Contains(flat(r.get("EventSourceArn")), queue) {
+			t.Errorf("%s: %v", name, r.Properties)
+		}
+	}
+	for _, id := range s.all("AWS::Logs::LogGroup") {
+		if s.Resources[id].get("RetentionInDays") != 30.0 {
+			t.Errorf("%s: %v", id, s.Resources[id].Properties)
+		}
+	}
+	if n := len(s.all("AWS::Logs::LogGroup")); n != len(functions()) {
+		t.Errorf("%d log groups", n)
+	}
+}
+
+func TestThePackagesAreProgramAndPolicy(t *testing.T) {
+	s := whole(t)
+	packages, err := filepath.Glob(filepath.Join(s.folder, "asset.*"))
+	if err != nil || len(packages) == 0 {
+		t.Fatal(packages, err)
+	}
+	for _, p := range packages {
+		info, err := os.Stat(filepath.Join(p, "bootstrap"))
+		if err != nil || info.Mode()&0o111 == 0 {
+			t.Errorf("the program cannot be run: %v, %v", info, err)
+		}
+		raw, err := os.ReadFile(filepath.Join(p, "policy.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		set, err := policy.Decode(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := policy.Encode(testPolicies())
+		if got, again := policy.Encode(set); err != nil || again != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s, %v, %v", got, err, again)
+		}
+	}
+}
+
+func TestTwiceTheSameIsTheSame(t *testing.T) {
+	a := whole(t)
+	b := of(t, ControllerProps{Policies: testPolicies(), HostRoles: []string{testHostRole}})
+	if !bytes.Equal(a.raw, b.raw) {
+		t.Error("two runs, two templates")
+	}
+	assets := func(s template) string {
+		raw, err := os.ReadFile(filepath.Join(s.folder, "plimsoll.assets.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(raw)
+	}
+	if assets(a) != assets(b) {
+		t.Error("two runs, two lists of assets")
+	}
+}
+
+func TestTheStackIsOfNoAccountAndNoRegion(t *testing.T) {
+	var manifest struct {
+		Artifacts map[string]struct{ Environment string }
+		Missing   []any
+	}
+	raw, err := os.ReadFile(filepath.Join(whole(t).folder, "manifest.json"))
+	if err == nil {
+		err = json.Unmarshal(raw, &manifest)
+	}
+	if err != nil || manifest.Artifacts["plimsoll"].Environment != "aws://unknown-account/unknown-region" || len(manifest.Missing) > 0 {
+		t.Errorf("%v, missing %v, %v", manifest.Artifacts["plimsoll"], manifest.Missing, err)
+	}
+}
+
+func TestAnotherPolicyChangesOnlyWhatItMust(t *testing.T) {
+	set := testPolicies()
+	set[0].Hosts[0].Max = 10
+	set[0].Hosts[0].Removal.EmptyAfter = policy.Duration{Duration: time.Hour}
+	other := of(t, ControllerProps{Policies: set, HostRoles: []string{testHostRole}})
+	for id, r := range whole(t).Resources {
+		same := flat(r.Properties) == flat(other.Resources[id].Properties)
+		if function := r.Type == "AWS::Lambda::Function"; same == function {
+			t.Errorf("%s of type %s: same %v", id, r.Type, same)
+		}
+	}
+}

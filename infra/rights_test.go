@@ -1,0 +1,368 @@
+package infra
+
+import (
+	"context"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"github.com/plimsoll-ecs/plimsoll/functions/reconcile"
+	"github.com/plimsoll-ecs/plimsoll/pkg/awscloud/clusterside"
+	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
+	"github.com/plimsoll-ecs/plimsoll/pkg/scenario"
+	"github.com/plimsoll-ecs/plimsoll/pkg/store"
+)
+
+// allowed is one statement of a role's policies.
+type allowed struct {
+	id, effect string
+	actions    []string
+	resources  []string
+	conditions string
+	nag        []string // resources that cdk-nag's suppressions name
+}
+
+// roleOf are the statements of a function's role, inline or attached.
+func roleOf(t *testing.T, s template, function string) []allowed {
+	t.Helper()
+	role := s.one(t, "AWS::IAM::Role", function)
+	var all []allowed
+	for _, kind := range []string{"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"} {
+		for _, id := range s.all(kind) {
+			r := s.Resources[id]
+			if flat(r.get("Roles")) != "<"+role+">" {
+				continue
+			}
+			list, _ := r.get("PolicyDocument", "Statement").([]any)
+			for _, st := range list {
+				m, _ := st.(map[string]any)
+				all = append(all, allowed{
+					id: flat(m["Sid"]), effect: flat(m["Effect"]), actions: texts(m["Action"]), resources: texts(m["Resource"]), conditions: flat(m["Condition"]),
+					nag: texts(resource{Properties: r.Metadata}.get("cdk_nag", "rules_to_suppress")),
+				})
+			}
+		}
+	}
+	if r := s.Resources[role]; r.get("ManagedPolicyArns") != nil || r.get("Policies") != nil || len(all) == 0 {
+		t.Errorf("%s has other policies: %v", role, r.Properties)
+	}
+	return all
+}
+
+// may are all actions that statements allow, sorted.
+func may(all []allowed) []string {
+	set := map[string]bool{}
+	for _, a := range all {
+		for _, action := range a.actions {
+			set[action] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(set))
+}
+
+// The actions of each function, for a person to read. Who adds a call to a port,
+// or takes one away, changes them here, and knows what the deployment may do.
+const (
+	everyFunction = "logs:CreateLogStream logs:PutLogEvents sqs:DeleteMessage sqs:GetQueueAttributes sqs:ReceiveMessage sqs:SendMessage"
+	ingestOnly    = "dynamodb:GetItem dynamodb:UpdateItem"
+	reconcileSees = "autoscaling:DescribeAutoScalingGroups autoscaling:DescribePolicies cloudwatch:GetMetricData " +
+		"ecs:DescribeContainerInstances ecs:DescribeServices ecs:DescribeTaskDefinition ecs:DescribeTasks ecs:ListContainerInstances ecs:ListTasks " +
+		"dynamodb:ConditionCheckItem dynamodb:DeleteItem dynamodb:PutItem dynamodb:Query dynamodb:UpdateItem"
+	reconcileActs = "autoscaling:LaunchInstances autoscaling:SetDesiredCapacity autoscaling:TerminateInstanceInAutoScalingGroup " +
+		"ecs:UpdateContainerInstancesState ecs:UpdateService ec2:CreateFleet ec2:CreateTags ec2:DescribeLaunchTemplateVersions ec2:RunInstances iam:PassRole"
+)
+
+func wordsOf(lists ...string) []string {
+	all := strings.Fields(strings.Join(lists, " "))
+	slices.Sort(all)
+	return all
+}
+
+func TestARoleMayDoExactlyWhatItsFunctionCalls(t *testing.T) {
+	s := whole(t)
+	for _, row := range []struct {
+		function string
+		want     []string
+	}{
+		{"Ingest", wordsOf(everyFunction, ingestOnly)},
+		{"Reconcile", wordsOf(everyFunction, reconcileSees, reconcileActs)},
+	} {
+		if got := may(roleOf(t, s, row.function)); !slices.Equal(got, row.want) {
+			t.Errorf("%s may %v\nand should %v", row.function, got, row.want)
+		}
+	}
+	for _, f := range functions() {
+		want := map[string]bool{}
+		for _, n := range f.platform() {
+			for _, a := range n.actions {
+				want[a] = true
+			}
+		}
+		for _, call := range f.calls() {
+			for _, n := range f.needs {
+				for _, a := range n.iam() {
+					if n.call == call {
+						want[a] = true
+					}
+				}
+			}
+		}
+		if got := may(roleOf(t, s, capital(f.name))); !slices.Equal(got, slices.Sorted(maps.Keys(want))) {
+			t.Errorf("%s may %v, and its ports need %v", f.name, got, slices.Sorted(maps.Keys(want)))
+		}
+	}
+}
+
+// lessECS is reconcile's port without UpdateService, moreECS one with StopTask.
+type lessECS interface {
+	DescribeContainerInstances(context.Context, *ecs.DescribeContainerInstancesInput, ...func(*ecs.Options)) (*ecs.DescribeContainerInstancesOutput, error)
+	DescribeServices(context.Context, *ecs.DescribeServicesInput, ...func(*ecs.Options)) (*ecs.DescribeServicesOutput, error)
+	DescribeTaskDefinition(context.Context, *ecs.DescribeTaskDefinitionInput, ...func(*ecs.Options)) (*ecs.DescribeTaskDefinitionOutput, error)
+	DescribeTasks(context.Context, *ecs.DescribeTasksInput, ...func(*ecs.Options)) (*ecs.DescribeTasksOutput, error)
+	ListContainerInstances(context.Context, *ecs.ListContainerInstancesInput, ...func(*ecs.Options)) (*ecs.ListContainerInstancesOutput, error)
+	ListTasks(context.Context, *ecs.ListTasksInput, ...func(*ecs.Options)) (*ecs.ListTasksOutput, error)
+	UpdateContainerInstancesState(context.Context, *ecs.UpdateContainerInstancesStateInput, ...func(*ecs.Options)) (*ecs.UpdateContainerInstancesStateOutput, error)
+}
+
+type moreECS interface {
+	clusterside.ECS
+	StopTask(context.Context, *ecs.StopTaskInput, ...func(*ecs.Options)) (*ecs.StopTaskOutput, error)
+}
+
+type moreSQS interface {
+	store.SQS
+	PurgeQueue(context.Context, *sqs.PurgeQueueInput, ...func(*sqs.Options)) (*sqs.PurgeQueueOutput, error)
+}
+
+func TestACallMoreOrLessInAPortIsNoticed(t *testing.T) {
+	type rest struct {
+		AutoScaling clusterside.AutoScaling
+		CloudWatch  clusterside.CloudWatch
+		DynamoDB    store.DynamoDB
+	}
+	for _, row := range []struct {
+		name  string
+		ports reflect.Type
+		want  string
+	}{
+		{"the ports as they are", reflect.TypeFor[reconcile.Ports](), ""},
+		{"a port without a call that the table allows", reflect.TypeFor[struct {
+			ECS lessECS
+			rest
+			SQS store.SQS
+		}](), "lets reconcile call ecs:UpdateService, and none of its ports can"},
+		{"a port with one call more", reflect.TypeFor[struct {
+			ECS moreECS
+			rest
+			SQS store.SQS
+		}](), "reconcile may call ecs:StopTask, and the table of rights has no line for it"},
+		{"the queue's port with one call more", reflect.TypeFor[struct {
+			ECS clusterside.ECS
+			rest
+			SQS moreSQS
+		}](), "reconcile may call sqs:PurgeQueue"},
+		{"a port to a service that nobody thought of", reflect.TypeFor[struct {
+			ECS clusterside.ECS
+			rest
+			SQS store.SQS
+			S3  interface{ GetObject() }
+		}](), "reconcile may call s3:GetObject"},
+		{"a port that is gone", reflect.TypeFor[struct {
+			ECS clusterside.ECS
+			rest
+		}](), "lets reconcile call sqs:SendMessage"},
+	} {
+		f := function{name: "reconcile", ports: flattened(row.ports), needs: reconcileNeeds(), source: receiveReconcile}
+		err := f.mismatch()
+		if row.want == "" && err != nil || row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)) {
+			t.Errorf("%s: %v, want %q", row.name, err, row.want)
+		}
+	}
+}
+
+// flattened is a struct type without embedding.
+func flattened(t reflect.Type) reflect.Type {
+	var fields []reflect.StructField
+	for n := range t.NumField() {
+		f := t.Field(n)
+		if f.Anonymous {
+			for m := range f.Type.NumField() {
+				fields = append(fields, plainField(f.Type.Field(m)))
+			}
+			continue
+		}
+		fields = append(fields, plainField(f))
+	}
+	return reflect.StructOf(fields)
+}
+
+func plainField(f reflect.StructField) reflect.StructField {
+	return reflect.StructField{Name: f.Name, Type: f.Type}
+}
+
+// unused are calls that no built-in scenario makes, with the reason.
+func unused() map[string]string {
+	return map[string]string{
+		"autoscaling:SetDesiredCapacity": "it stands in where LaunchInstances is turned down as a whole; clusterside's tests do that",
+	}
+}
+
+func TestEveryRightIsUsedInASimulatedRun(t *testing.T) {
+	s, err := scenario.Builtin("step")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := scenario.Run(t.Context(), s, scenario.Options{Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{}
+	for _, f := range functions() {
+		for _, call := range f.calls() {
+			known[call] = true
+			why, excused := unused()[call]
+			if used := r.APICalls[call] > 0; used == excused {
+				t.Errorf("%s of %s: used %v, excused %v (%s)", call, f.name, used, excused, why)
+			}
+		}
+	}
+	for call := range r.APICalls {
+		if !known[call] {
+			t.Errorf("%s was called, and no port has it", call)
+		}
+	}
+}
+
+func TestObservingGivesNoRightToChangeAnything(t *testing.T) {
+	s, err := observing()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := may(roleOf(t, s, "Reconcile"))
+	if want := wordsOf(everyFunction, reconcileSees); !slices.Equal(got, want) {
+		t.Errorf("may %v, want %v", got, want)
+	}
+}
+
+func TestWithoutHostRolesNoneIsPassed(t *testing.T) {
+	got := may(roleOf(t, of(t, ControllerProps{Policies: testPolicies()}), "Reconcile"))
+	if slices.Contains(got, "iam:PassRole") || !slices.Contains(got, "autoscaling:LaunchInstances") {
+		t.Errorf("may %v", got)
+	}
+}
+
+func TestWhatIsChangedIsNamed(t *testing.T) {
+	own := "arn:<AWS::Partition>:"
+	at := func(service, rest string) string {
+		return own + service + ":<AWS::Region>:<AWS::AccountId>:" + rest
+	}
+	want := map[string]struct{ resources, conditions string }{
+		"ChangeServices": {at("ecs", "service/prod/web"), "<nil>"},
+		"ChangeGroups":   {at("autoscaling", "autoScalingGroup:*:autoScalingGroupName/prod-a") + " " + at("autoscaling", "autoScalingGroup:*:autoScalingGroupName/prod-b"), "<nil>"},
+		"ChangeHosts":    {at("ecs", "container-instance/prod/*"), "{ArnEquals:{ecs:cluster:" + at("ecs", "cluster/prod") + "}}"},
+		"TagHosts":       {at("ec2", "*/*"), "{StringEquals:{ec2:CreateAction:CreateFleet RunInstances}}"},
+		"PassRoles":      {testHostRole, "{StringLike:{iam:PassedToService:ec2.amazonaws.com*}}"},
+		"LaunchHosts":    {"", "{Bool:{aws:ViaAWSService:true}}"},
+	}
+	for _, a := range roleOf(t, whole(t), "Reconcile") {
+		w, ok := want[a.id]
+		delete(want, a.id)
+		if ok && (w.resources != "" && strings.Join(a.resources, " ") != w.resources || a.conditions != w.conditions) {
+			t.Errorf("%s: %v, %s", a.id, a.resources, a.conditions)
+		}
+		if strings.Contains(strings.Join(a.resources, " "), "stage") && strings.HasPrefix(a.id, "Change") {
+			t.Errorf("%s reaches what is only observed: %v", a.id, a.resources)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("no statement for %v", want)
+	}
+}
+
+func TestOtherClustersAreNotEvenRead(t *testing.T) {
+	// What names its cluster in the resource, or knows neither resource nor condition.
+	plain := strings.Fields("ecs:ListContainerInstances ecs:UpdateService ecs:DescribeTaskDefinition")
+	seen := 0
+	for _, a := range roleOf(t, whole(t), "Reconcile") {
+		for _, action := range a.actions {
+			if !strings.HasPrefix(action, "ecs:") || slices.Contains(plain, action) {
+				continue
+			}
+			seen++
+			if !strings.HasPrefix(a.conditions, "{ArnEquals:{ecs:cluster:arn:<AWS::Partition>:ecs:<AWS::Region>:<AWS::AccountId>:cluster/prod") {
+				t.Errorf("%s has the conditions %s", action, a.conditions)
+			}
+		}
+	}
+	if seen != 5 {
+		t.Errorf("%d actions are bound to clusters", seen)
+	}
+}
+
+func TestIngestMayTouchWakeItemsOnly(t *testing.T) {
+	for _, a := range roleOf(t, whole(t), "Ingest") {
+		switch a.id {
+		case "WakeItems":
+			if a.conditions != "{ForAllValues:StringLike:{dynamodb:LeadingKeys:wake#*} Null:{dynamodb:LeadingKeys:false}}" {
+				t.Errorf("conditions %s", a.conditions)
+			}
+		case "WriteLogs", "ReceiveIngress", "SendAnyQueue":
+		default:
+			t.Errorf("ingest has %s: %v", a.id, a.actions)
+		}
+	}
+}
+
+// knowsNoResource are the actions for which AWS's service authorization
+// reference names no kind of resource, and ecs:ListTasks, which is judged by *
+// where it has no filter.
+const knowsNoResource = "autoscaling:DescribeAutoScalingGroups autoscaling:DescribePolicies cloudwatch:GetMetricData " +
+	"ec2:DescribeLaunchTemplateVersions ecs:DescribeTaskDefinition ecs:ListTasks"
+
+func TestAStarHasAReasonAndStandsAlone(t *testing.T) {
+	s := whole(t)
+	for _, f := range functions() {
+		for _, a := range roleOf(t, s, capital(f.name)) {
+			if a.effect != "Allow" || strings.Contains(strings.Join(a.actions, " "), "*") {
+				t.Errorf("%s: %s %v", a.id, a.effect, a.actions)
+			}
+			for _, r := range a.resources {
+				suppressed := strings.Contains(strings.Join(a.nag, "\n"), "Resource::"+r)
+				if strings.Contains(r, "*") != suppressed {
+					t.Errorf("%s: %s has a reason: %v", a.id, r, suppressed)
+				}
+			}
+			for _, action := range a.actions {
+				if only := slices.Contains(strings.Fields(knowsNoResource), action); only != slices.Equal(a.resources, []string{"*"}) {
+					t.Errorf("%s allows %s on %v", a.id, action, a.resources)
+				}
+			}
+		}
+	}
+}
+
+func TestManyServicesAreSpreadOverStatements(t *testing.T) {
+	p := testPolicies()[:1]
+	for n := range 100 {
+		p[0].Services["s"+strings.Repeat("x", n)] = policy.Service{Tasks: &policy.Tasks{Min: 1, Max: 2}}
+	}
+	all := function{name: "reconcile", needs: reconcileNeeds(), source: receiveReconcile}.statements(ground{policies: p})
+	ids := map[string]int{}
+	resources := 0
+	for _, s := range all {
+		if ids[s.id]++; ids[s.id] > 1 || len(s.resources) > chunk || len(s.resources) == 0 {
+			t.Errorf("%s: %d times, %d resources", s.id, ids[s.id], len(s.resources))
+		}
+		if strings.HasPrefix(s.id, "ChangeServices") {
+			resources += len(s.resources)
+		}
+	}
+	if resources != 101 || ids["ChangeServices3"] != 1 {
+		t.Errorf("%d services in %v", resources, ids)
+	}
+}
