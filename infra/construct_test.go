@@ -36,6 +36,7 @@ type deployed struct {
 	Properties     map[string]any
 	DependsOn      any
 	DeletionPolicy string
+	Metadata       map[string]any
 }
 
 // all are the resources of a type, by logical id.

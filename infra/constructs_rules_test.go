@@ -1,6 +1,9 @@
 package infra
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -17,6 +20,47 @@ func TestNagFindsNothingButWhatIsCareless(t *testing.T) {
 	}
 	if len(w.complaintsOf("Careless")) == 0 {
 		t.Error("cdk-nag says nothing of a bucket without any care: it does not judge at all")
+	}
+}
+
+func TestEveryAcceptedFindingHasAReason(t *testing.T) {
+	w := theWorld(t)
+	for _, stack := range ours() {
+		for id, r := range w.stacks[stack].Resources {
+			accepted, _ := r.Metadata["cdk_nag"].(map[string]any)
+			rules, _ := accepted["rules_to_suppress"].([]any)
+			for _, rule := range rules {
+				m, _ := rule.(map[string]any)
+				if reason, _ := m["reason"].(string); len(strings.Fields(reason)) < 5 {
+					t.Errorf("%s: %s accepts %v because of %q", stack, id, m["id"], reason)
+				}
+			}
+		}
+	}
+}
+
+func TestCfnLintFindsNothingInClustersAndServices(t *testing.T) {
+	path, err := filepath.Abs(linter)
+	if err == nil {
+		_, err = os.Stat(path)
+	}
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatalf("CI wants cfn-lint: %v", err)
+		}
+		t.Skipf("LEFT OUT: cfn-lint, for want of %s", path)
+	}
+	w, folder := theWorld(t), t.TempDir()
+	args := []string{"--regions", "eu-west-1", "--format", "parseable", "--template"}
+	for _, stack := range []string{"Plain", "Rich", "Existing", "Bare"} { // the others are Plain again
+		file := filepath.Join(folder, stack+".json")
+		if err := os.WriteFile(file, []byte(w.stacks[stack].raw), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, file)
+	}
+	if out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 
