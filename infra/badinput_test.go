@@ -17,9 +17,16 @@ import (
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
 )
 
-// told wants an error of one line that has the words.
-func told(t *testing.T, err error, words string) {
+// refused wants an error of one line that has the words. What makes resources in
+// no scope panics: it was not refused.
+func refused(t *testing.T, words string, build func() error) {
 	t.Helper()
+	defer func() {
+		if p := recover(); p != nil {
+			t.Errorf("it was not refused, want %q", words)
+		}
+	}()
+	err := build()
 	if err == nil {
 		t.Errorf("no error, want %q", words)
 		return
@@ -77,8 +84,10 @@ func TestWrongClustersAreRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := ClusterProps{Name: "shop", Groups: []Group{{Name: "hosts", Min: 1, Max: 5, InstanceType: "m7g.large"}}}
 			row.change(&p)
-			_, err := NewCluster(nil, "Shop", p) // nil: refused before anything is made
-			told(t, err, row.words)
+			refused(t, row.words, func() error {
+				_, err := NewCluster(nil, "Shop", p)
+				return err
+			})
 		})
 	}
 }
@@ -145,8 +154,10 @@ func TestWrongServicesAreRefused(t *testing.T) {
 				Targets:    []Target{{Priority: 77, Paths: []string{"/a"}}},
 			}
 			row.change(&p)
-			_, err := NewService(nil, "New", p) // nil: refused before anything is made
-			told(t, err, row.words)
+			refused(t, row.words, func() error {
+				_, err := NewService(nil, "New", p)
+				return err
+			})
 		})
 	}
 }
