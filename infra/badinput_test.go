@@ -123,6 +123,8 @@ func TestWrongServicesAreRefused(t *testing.T) {
 		}, "name of the one that Hold adds"},
 		"no image":                       {func(p *ServiceProps) { p.Containers[0].Image = "" }, "needs an image"},
 		"an image that moves":            {func(p *ServiceProps) { p.Containers[0].Image = "web:latest" }, "changes under the task"},
+		"a task larger than any host":    {func(p *ServiceProps) { p.Containers[0].Memory = 8190 }, "no host of cluster \"shop\" is large enough for its task of 0 CPU units and 8196 MiB"},
+		"a task with too much CPU":       {func(p *ServiceProps) { p.Containers[0].CPU = 2049 }, "large enough for its task of 2049 CPU units"},
 		"no memory":                      {func(p *ServiceProps) { p.Containers[0].Memory = 0 }, "6 MiB or more"},
 		"more reserved than allowed":     {func(p *ServiceProps) { p.Containers[0].MemoryReservation = 64 }, "less than its limit"},
 		"a port that is none":            {func(p *ServiceProps) { p.Containers[0].Ports[0].Container = 0; p.Targets = nil }, "cannot listen on port 0"},

@@ -25,14 +25,19 @@ func (p ClusterProps) check() error {
 	return f.err()
 }
 
-// checkSurroundings wants what else a cluster has, and that the parts that are
-// there already suffice for those that are to be made.
+// checkSurroundings wants what else a cluster has.
 func (p ClusterProps) checkSurroundings(f *findings) {
 	f.need(holds("enabled enhanced disabled", p.ContainerInsights), "cluster %q: ContainerInsights must be enabled, enhanced or disabled, not %q", p.Name, p.ContainerInsights)
 	f.need(keepsLogs(p.LogDays), "cluster %q: CloudWatch Logs does not keep records for %d days; take one of %v", p.Name, p.LogDays, logDays)
 	f.need(p.Repository == "" || repositoryName().MatchString(p.Repository), "cluster %q: %q is no name of an ECR repository: lower-case letters and digits, with - _ . / between them", p.Name, p.Repository)
-	f.need(p.ExistingNetwork == nil || p.Network == NetworkProps{}.defaulted(), "cluster %q: give either Network or ExistingNetwork", p.Name)
+	p.checkGiven(f)
+}
+
+// checkGiven wants the parts that are there already to suffice for those that
+// are to be made.
+func (p ClusterProps) checkGiven(f *findings) {
 	n := p.ExistingNetwork
+	f.need(n == nil || p.Network == NetworkProps{}.defaulted(), "cluster %q: give either Network or ExistingNetwork", p.Name)
 	if p.makesHosts() {
 		f.need(p.makesNetwork() || n != nil && len(n.HostSubnets) > 0, "cluster %q: hosts need an ExistingNetwork with HostSubnets", p.Name)
 	}
@@ -42,11 +47,11 @@ func (p ClusterProps) checkSurroundings(f *findings) {
 	}
 	f.need(!p.makesBalancer() || p.makesHosts(), "cluster %q: a load balancer of its own reaches only hosts of its own; give ExistingLoadBalancer, or LoadBalancer.None", p.Name)
 	if p.makesBalancer() && n != nil {
-		few := len(n.PublicSubnets) < 2
+		subnets := n.PublicSubnets
 		if p.LoadBalancer.Internal {
-			few = len(n.HostSubnets) < 2
+			subnets = n.HostSubnets
 		}
-		f.need(!few, "cluster %q: a load balancer needs two subnets in different zones of the ExistingNetwork", p.Name)
+		f.need(len(subnets) >= 2, "cluster %q: a load balancer needs two subnets in different zones of the ExistingNetwork", p.Name)
 	}
 }
 

@@ -148,21 +148,22 @@ func (c *Cluster) template(scope constructs.Construct, g Group, profile awsiam.C
 	})
 }
 
-// disks are encrypted gp3 volumes: the root, and on Bottlerocket the second one,
-// where images and containers are.
+// disks are encrypted gp3 volumes: the root, and on Bottlerocket, whose root is
+// as large as its image wants it, the second one with images and containers.
 func disks(g Group) []*awsec2.CfnLaunchTemplate_BlockDeviceMappingProperty {
 	disk := func(name string, gib int) *awsec2.CfnLaunchTemplate_BlockDeviceMappingProperty {
 		return &awsec2.CfnLaunchTemplate_BlockDeviceMappingProperty{DeviceName: jsii.String(name), Ebs: &awsec2.CfnLaunchTemplate_EbsProperty{
-			Encrypted: jsii.Bool(true), VolumeType: jsii.String("gp3"), VolumeSize: number(gib), DeleteOnTermination: jsii.Bool(true),
+			Encrypted: jsii.Bool(true), VolumeType: jsii.String("gp3"), VolumeSize: some(gib), DeleteOnTermination: jsii.Bool(true),
 		}}
 	}
-	switch g.OS {
-	case Windows:
-		return []*awsec2.CfnLaunchTemplate_BlockDeviceMappingProperty{disk("/dev/sda1", g.RootGiB)}
-	case Bottlerocket:
-		return []*awsec2.CfnLaunchTemplate_BlockDeviceMappingProperty{disk("/dev/xvda", 4), disk("/dev/xvdb", g.RootGiB)}
+	all := []*awsec2.CfnLaunchTemplate_BlockDeviceMappingProperty{}
+	if g.OS == Windows {
+		return append(all, disk("/dev/sda1", g.RootGiB))
 	}
-	return []*awsec2.CfnLaunchTemplate_BlockDeviceMappingProperty{disk("/dev/xvda", g.RootGiB)}
+	if g.OS == Bottlerocket {
+		return append(all, disk("/dev/xvda", 0), disk("/dev/xvdb", g.RootGiB))
+	}
+	return append(all, disk("/dev/xvda", g.RootGiB))
 }
 
 // image is the newest AMI of a group's system and processor. CloudFormation reads

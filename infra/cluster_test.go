@@ -224,10 +224,24 @@ func TestInstanceTypesTellWhatAHostOffers(t *testing.T) {
 		arm         bool
 		cpu, memory int // nominal; 0: the name does not tell
 	}{
-		{"m5.large", false, 2048, 8192}, {"m7g.large", true, 2048, 8192}, {"c6i.2xlarge", false, 8192, 16384}, {"c7gn.medium", true, 1024, 2048},
-		{"r6g.xlarge", true, 4096, 32768}, {"t3.nano", false, 2048, 512}, {"t3.medium", false, 2048, 4096}, {"t4g.2xlarge", true, 8192, 32768},
-		{"t2.micro", false, 1024, 1024}, {"t2.large", false, 2048, 8192}, {"t3a.xlarge", false, 4096, 16384}, {"m4.10xlarge", false, 40960, 163840},
-		{"m7i.metal-24xl", false, 98304, 393216}, {"m6g.metal", true, 0, 0}, {"i4i.large", false, 0, 0}, {"im4gn.large", true, 0, 0}, {"c5n.large", false, 0, 0}, {"c8gb.large", true, 2048, 4096},
+		{"m5.large", false, 2048, 8192},
+		{"m7g.large", true, 2048, 8192},
+		{"c6i.2xlarge", false, 8192, 16384},
+		{"c7gn.medium", true, 1024, 2048},
+		{"r6g.xlarge", true, 4096, 32768},
+		{"t3.nano", false, 2048, 512},
+		{"t3.medium", false, 2048, 4096},
+		{"t4g.2xlarge", true, 8192, 32768},
+		{"t2.micro", false, 1024, 1024},
+		{"t2.large", false, 2048, 8192},
+		{"t3a.xlarge", false, 4096, 16384},
+		{"m4.10xlarge", false, 40960, 163840},
+		{"m7i.metal-24xl", false, 98304, 393216},
+		{"m6g.metal", true, 0, 0},
+		{"i4i.large", false, 0, 0},
+		{"im4gn.large", true, 0, 0},
+		{"c5n.large", false, 0, 0},
+		{"c8gb.large", true, 2048, 4096},
 	} {
 		m, err := machineOf(row.name)
 		if err != nil || m.arm != row.arm {

@@ -19,10 +19,10 @@ const (
 
 // userData configures the agent of a host at its first boot.
 func userData(cluster string, os OS, a Agent) string {
-	switch os {
-	case Bottlerocket:
+	if os == Bottlerocket {
 		return bottlerocketData(cluster, a)
-	case Windows:
+	}
+	if os == Windows {
 		return windowsData(cluster, a)
 	}
 	return linuxData(cluster, a)

@@ -91,11 +91,8 @@ func keepsLogs(days int) bool {
 }
 
 // accept tells cdk-nag why a rule does not hold for a construct and what is in
-// it. With about, only those findings of the rule are accepted.
-func accept(on constructs.IConstruct, rule, reason string, about ...string) {
+// it so far.
+func accept(on constructs.IConstruct, rule, reason string) {
 	suppression := &cdknag.NagPackSuppression{Id: jsii.String("AwsSolutions-" + rule), Reason: jsii.String(reason)}
-	if len(about) > 0 {
-		suppression.AppliesTo = listOf(about...)
-	}
 	cdknag.NagSuppressions_AddResourceSuppressions(on, &[]*cdknag.NagPackSuppression{suppression}, jsii.Bool(true))
 }

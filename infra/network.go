@@ -1,6 +1,7 @@
 package infra
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -87,10 +88,10 @@ func blocks(vpc netip.Prefix, zones int) (hosts, public []netip.Prefix) {
 
 // part is the i-th block of so many bits in a larger one.
 func part(whole netip.Prefix, bits, i int) netip.Prefix {
-	a := whole.Addr().As4()
-	base := uint32(a[0])<<24 | uint32(a[1])<<16 | uint32(a[2])<<8 | uint32(a[3])
-	base += uint32(i) << (32 - bits) //nolint:gosec // i is below 16
-	return netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(base >> 24), byte(base >> 16), byte(base >> 8), byte(base)}), bits)
+	address := whole.Addr().As4()
+	first := binary.BigEndian.Uint32(address[:])
+	binary.BigEndian.PutUint32(address[:], first+uint32(i)<<(32-bits)) //nolint:gosec // i is below 16
+	return netip.PrefixFrom(netip.AddrFrom4(address), bits)
 }
 
 // wiring is a VPC while it is being made.

@@ -25,6 +25,7 @@ func (p ServiceProps) check() error {
 	f.need(keepsLogs(p.LogDays), "service %q: CloudWatch Logs does not keep records for %d days; take one of %v", p.Name, p.LogDays, logDays)
 	f.need(!p.held() || p.OS != Windows, "service %q: the hold container needs Linux; on Windows the application must serve on after it is told to stop, and Hold.None say so", p.Name)
 	p.checkContainers(&f)
+	f.need(p.fits(), "service %q: no host of cluster %q is large enough for its task of %d CPU units and %d MiB", p.Name, p.Cluster.props.Name, p.cpu(), p.memory())
 	p.checkTargets(&f)
 	return f.err()
 }
@@ -84,14 +85,18 @@ func (c Container) check(f *findings, service string) {
 	f.need(c.CPU >= 0 && c.Memory >= 0 && c.MemoryReservation >= 0, "service %q: container %q has less than no CPU or memory", service, c.Name)
 	f.need(c.StopTimeout >= 0, "service %q: container %q has the StopTimeout %v", service, c.Name, c.StopTimeout)
 	for _, p := range c.Ports {
-		f.need(1 <= p.Container && p.Container <= 65535, "service %q: container %q cannot listen on port %d", service, c.Name, p.Container)
-		f.need(0 <= p.Host && p.Host < firstPort, "service %q: container %q cannot have the host port %d; from %d on they are given dynamically", service, c.Name, p.Host, firstPort)
-		f.need(p.Protocol == "tcp" || p.Protocol == "udp", "service %q: port %d of container %q must be tcp or udp, not %q", service, p.Container, c.Name, p.Protocol)
+		p.check(f, service, c.Name)
 	}
 	if c.Health != nil {
 		first := append(c.Health.Command, "")[0]
 		f.need(first == "CMD" || first == "CMD-SHELL", "service %q: the health check of container %q must begin with CMD or CMD-SHELL", service, c.Name)
 	}
+}
+
+func (p Port) check(f *findings, service, container string) {
+	f.need(1 <= p.Container && p.Container <= 65535, "service %q: container %q cannot listen on port %d", service, container, p.Container)
+	f.need(0 <= p.Host && p.Host < firstPort, "service %q: container %q cannot have the host port %d; from %d on they are given dynamically", service, container, p.Host, firstPort)
+	f.need(p.Protocol == "tcp" || p.Protocol == "udp", "service %q: port %d of container %q must be tcp or udp, not %q", service, p.Container, container, p.Protocol)
 }
 
 func (p ServiceProps) checkTargets(f *findings) {
@@ -130,6 +135,39 @@ func (p ServiceProps) listens(t Target) bool {
 			if c.Name == t.Container && port.Container == t.Port && port.Protocol == "tcp" {
 				return true
 			}
+		}
+	}
+	return false
+}
+
+// cpu and memory are what placement counts of a task, the hold container's 6 MiB
+// included.
+func (p ServiceProps) cpu() int {
+	sum := 0
+	for _, c := range p.Containers {
+		sum += c.CPU
+	}
+	return sum
+}
+
+func (p ServiceProps) memory() int {
+	sum := 0
+	if p.held() {
+		sum = holdMinimum
+	}
+	for _, c := range p.Containers {
+		sum += or(c.MemoryReservation, c.Memory)
+	}
+	return sum
+}
+
+// fits says whether a task may have room on an empty host of some group. Where
+// a host's size is not known, and up to its nominal memory, it may.
+func (p ServiceProps) fits() bool {
+	for _, g := range p.Cluster.props.Groups {
+		m, err := machineOf(g.InstanceType)
+		if err != nil || m.vcpus == 0 || m.memory == 0 || p.cpu() <= 1024*m.vcpus && p.memory() < m.memory {
+			return true
 		}
 	}
 	return false

@@ -23,7 +23,7 @@ func TestAModuleOutsideUsesTheConstructs(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	raw, err := os.ReadFile(filepath.Join(folder, "cdk.out", "shop.template.json")) //nolint:gosec // a test's
+	raw, err := os.ReadFile(filepath.Join(folder, "cdk.out", "shop.template.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func outside(t *testing.T) string {
 		"test/outside/go.mod":  func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("=> ../.."), []byte("=> "+root)) },
 		"go.sum":               bytes.Clone,
 	} {
-		raw, err := os.ReadFile(filepath.Join(root, name)) //nolint:gosec // the repository's
+		raw, err := os.ReadFile(filepath.Join(root, name))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +107,7 @@ func outsideBuild(t *testing.T, folder string) {
 // outsideRun runs the app as the CDK's command line does.
 func outsideRun(t *testing.T, folder, dist string) ([]byte, error) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), filepath.Join(folder, "shop")) //nolint:gosec // built above
+	cmd := exec.CommandContext(t.Context(), filepath.Join(folder, "shop"))
 	cmd.Dir = folder
 	cmd.Env = append(os.Environ(), "PLIMSOLL_DIST="+dist, "CDK_OUTDIR="+filepath.Join(folder, "cdk.out"))
 	return cmd.CombinedOutput()
