@@ -234,7 +234,7 @@ func plainShop(stack awscdk.Stack, ch choices) (*Cluster, error) {
 // richShop uses everything at once.
 func richShop(stack awscdk.Stack) (*Cluster, error) {
 	shop, err := NewCluster(stack, "Shop", ClusterProps{
-		Name: "rich", ContainerInsights: "enhanced", LogDays: 90,
+		Name: "rich", Repository: "team/rich", ContainerInsights: "enhanced", LogDays: 90,
 		Network:      NetworkProps{CIDR: "10.8.0.0/18", Zones: 3, NAT: NATPerZone},
 		LoadBalancer: LoadBalancerProps{Certificate: "arn:aws:acm:eu-west-1:111122223333:certificate/1", AllowFrom: []string{"192.0.2.0/24", "198.51.100.0/24"}},
 		Agent:        Agent{StopTimeout: time.Minute, CleanUpEvery: time.Hour, UnusedFor: 90 * time.Minute, AtOnce: 9},
