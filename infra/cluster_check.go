@@ -28,7 +28,7 @@ func (p ClusterProps) check() error {
 // checkSurroundings wants what else a cluster has.
 func (p ClusterProps) checkSurroundings(f *findings) {
 	f.need(holds("enabled enhanced disabled", p.ContainerInsights), "cluster %q: ContainerInsights must be enabled, enhanced or disabled, not %q", p.Name, p.ContainerInsights)
-	f.need(keepsLogs(p.LogDays), "cluster %q: CloudWatch Logs does not keep records for %d days; take one of %v", p.Name, p.LogDays, logDays)
+	f.need(keepsLogs(p.LogDays), "cluster %q: CloudWatch Logs does not keep records for %d days; take one of %s", p.Name, p.LogDays, logDays)
 	f.need(p.Repository == "" || repositoryName().MatchString(p.Repository), "cluster %q: %q is no name of an ECR repository: lower-case letters and digits, with - _ . / between them", p.Name, p.Repository)
 	p.checkGiven(f)
 }

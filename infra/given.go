@@ -78,17 +78,10 @@ func logGroup(scope constructs.Construct, id, name string, days int) awslogs.Cfn
 
 // logDays are the retentions that CloudWatch Logs takes (PutRetentionPolicy), up
 // to a year.
-var logDays = [...]int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365}
+const logDays = "1 3 5 7 14 30 60 90 120 150 180 365"
 
 // keepsLogs says whether CloudWatch Logs would take a retention.
-func keepsLogs(days int) bool {
-	for _, d := range logDays {
-		if d == days {
-			return true
-		}
-	}
-	return false
-}
+func keepsLogs(days int) bool { return holds(logDays, fmt.Sprint(days)) }
 
 // accept tells cdk-nag why a rule does not hold for a construct and what is in
 // it so far.

@@ -106,7 +106,7 @@ type wiring struct {
 
 // newNetwork makes a VPC with a public and a host subnet in each zone. The zones
 // are the Region's first ones, by Fn::GetAZs: nothing is looked up.
-func newNetwork(scope constructs.Construct, cluster string, p NetworkProps, logDays int) network {
+func newNetwork(scope constructs.Construct, cluster string, p NetworkProps, days int) network {
 	vpc := awsec2.NewCfnVPC(scope, jsii.String("VPC"), &awsec2.CfnVPCProps{
 		CidrBlock: jsii.String(p.CIDR), EnableDnsHostnames: jsii.Bool(true), EnableDnsSupport: jsii.Bool(true),
 		Tags: named(cluster),
@@ -122,7 +122,7 @@ func newNetwork(scope constructs.Construct, cluster string, p NetworkProps, logD
 	if p.NoFlowLogs {
 		accept(vpc, "VPC7", "Flow logs were switched off by NoFlowLogs.")
 	} else {
-		flowLogs(scope, cluster, vpc, logDays)
+		flowLogs(scope, cluster, vpc, days)
 	}
 	return w.used
 }

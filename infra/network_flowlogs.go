@@ -10,8 +10,8 @@ import (
 
 // flowLogs records the connections that were rejected. All of them would cost
 // more than they tell: what a load balancer lets in is in its access log.
-func flowLogs(scope constructs.Construct, cluster string, vpc awsec2.CfnVPC, logDays int) {
-	group := logGroup(scope, "FlowLogs", "", logDays)
+func flowLogs(scope constructs.Construct, cluster string, vpc awsec2.CfnVPC, days int) {
+	group := logGroup(scope, "FlowLogs", "", days)
 	account := awscdk.Stack_Of(scope).Account()
 	writer := awsiam.NewRole(scope, jsii.String("FlowLogsRole"), &awsiam.RoleProps{
 		Description: jsii.String("Writes the flow logs of the network of " + cluster),

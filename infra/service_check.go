@@ -22,7 +22,7 @@ func (p ServiceProps) check() error {
 	f.need(p.Controller != "EXTERNAL", "service %q: the EXTERNAL deployment controller needs rollouts, which plimsoll does not carry out yet; use ECS", p.Name)
 	f.need(p.Controller == "ECS" || p.Controller == "EXTERNAL", "service %q: the deployment controller must be ECS, not %q", p.Name, p.Controller)
 	f.need(p.OS != "", "service %q: cluster %q has hosts with Linux and with Windows; say which by OS", p.Name, p.Cluster.props.Name)
-	f.need(keepsLogs(p.LogDays), "service %q: CloudWatch Logs does not keep records for %d days; take one of %v", p.Name, p.LogDays, logDays)
+	f.need(keepsLogs(p.LogDays), "service %q: CloudWatch Logs does not keep records for %d days; take one of %s", p.Name, p.LogDays, logDays)
 	f.need(!p.held() || p.OS != Windows, "service %q: the hold container needs Linux; on Windows the application must serve on after it is told to stop, and Hold.None say so", p.Name)
 	p.checkContainers(&f)
 	f.need(p.fits(), "service %q: no host of cluster %q is large enough for its task of %d CPU units and %d MiB", p.Name, p.Cluster.props.Name, p.cpu(), p.memory())
