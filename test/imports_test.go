@@ -54,12 +54,13 @@ func table() map[string]rule {
 		"functions/ingest/bootstrap":    {ours: words("functions/ingest pkg/handler pkg/policy"), theirs: lambda()},
 		"functions/reconcile/bootstrap": {ours: words("functions/reconcile pkg/handler pkg/policy pkg/reconcile"), theirs: lambda()},
 
-		"test": {},
+		"test":      {},
+		"test/peer": {}, // tests only: they put everything over moto
 	}
 	// scenario plays the operator and the deployment: it makes clusters, queues and alarms by the SDK's words.
-	all["pkg/scenario"] = rule{ours: without(all, "bootstrap", "test"), theirs: []string{sdk + "/aws", sdk + "/service", yaml, zap}}
+	all["pkg/scenario"] = rule{ours: without(all, "bootstrap", "test", "peer"), theirs: []string{sdk + "/aws", sdk + "/service", yaml, zap}}
 	all["pkg/report"] = rule{ours: words("pkg/cluster pkg/plan pkg/policy pkg/scenario"), theirs: []string{"charm.land"}}
-	all["cmd/plimsoll"] = rule{ours: without(all, "bootstrap", "test"), theirs: []string{"github.com/spf13/cobra", "charm.land", "github.com/charmbracelet/x/term", yaml, sdk}} // term: how wide the terminal is
+	all["cmd/plimsoll"] = rule{ours: without(all, "bootstrap", "test", "peer"), theirs: []string{"github.com/spf13/cobra", "charm.land", "github.com/charmbracelet/x/term", yaml, sdk}} // term: how wide the terminal is
 	return all
 }
 

@@ -1,0 +1,172 @@
+package peer
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// server is a moto process.
+type server struct {
+	address string // http://host:port
+	client  *client
+	process *exec.Cmd
+	heard   chan struct{} // closed when its stderr has ended
+
+	mu     sync.Mutex
+	wrongs []string // lines that a test must fail for, not told yet
+}
+
+// patience is how long moto may take to start, and to end.
+const patience = 30 * time.Second
+
+// start starts moto on a port of its own choice and waits until it answers.
+func start(command string) (*server, error) {
+	s := &server{client: &client{}, process: exec.Command(command, "-p", "0"), heard: make(chan struct{})}
+	s.process.Env = append(os.Environ(), "MOTO_ACCOUNT_ID="+account, "PYTHONDONTWRITEBYTECODE=")
+	stderr, err := s.process.StderrPipe()
+	if err != nil {
+		return nil, fmt.Errorf("start moto: %w", err)
+	}
+	if err := s.process.Start(); err != nil {
+		return nil, fmt.Errorf("start moto: %w", err)
+	}
+	addresses := make(chan string, 1)
+	go s.listen(stderr, addresses)
+	select {
+	case s.address = <-addresses:
+	case <-time.After(patience):
+	}
+	if s.address == "" {
+		return nil, errors.Join(errors.New("moto does not say where it listens"), s.stop())
+	}
+	if err := s.await(); err != nil {
+		return nil, errors.Join(err, s.stop())
+	}
+	return s, nil
+}
+
+// listen reads moto's stderr to its end: its address, and what it complains of.
+func (s *server) listen(stderr io.Reader, addresses chan<- string) {
+	defer close(s.heard)
+	defer close(addresses)
+	running := regexp.MustCompile(`Running on (http://[0-9.]+:[0-9]+)`)
+	lines := bufio.NewScanner(stderr)
+	lines.Buffer(nil, 1<<20)
+	for told := false; lines.Scan(); {
+		if m := running.FindStringSubmatch(lines.Text()); m != nil && !told {
+			addresses <- m[1]
+			told = true
+		}
+		if strings.Contains(lines.Text(), "NotImplementedError") {
+			s.mu.Lock()
+			s.wrongs = append(s.wrongs, lines.Text())
+			s.mu.Unlock()
+		}
+	}
+}
+
+func (s *server) await() error {
+	var err error
+	for began := time.Now(); time.Since(began) < patience; time.Sleep(50 * time.Millisecond) {
+		var out *http.Response
+		if out, err = http.Get(s.address + "/moto-api/data.json"); err == nil {
+			out.Body.Close()
+			return nil
+		}
+	}
+	return fmt.Errorf("wait for moto: %w", err)
+}
+
+// complaints are moto's lines about what it does not implement since the last call.
+func (s *server) complaints() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.wrongs
+	s.wrongs = nil
+	return all
+}
+
+// stop ends the process.
+func (s *server) stop() error {
+	if err := s.process.Process.Signal(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("stop moto: %w", err)
+	}
+	select {
+	case <-s.heard:
+	case <-time.After(patience):
+		return errors.Join(errors.New("moto does not end"), s.process.Process.Kill())
+	}
+	var ended *exec.ExitError
+	if err := s.process.Wait(); err != nil && !errors.As(err, &ended) { // a signal's end is no trouble
+		return fmt.Errorf("stop moto: %w", err)
+	}
+	return nil
+}
+
+// mended is an answer as AWS would give it, where moto's cannot be decoded: ECS's
+// tasks have their cpu and memory as text (API reference, Task and Container).
+func mended(target string, body []byte) []byte {
+	operation := target[strings.LastIndex(target, ".")+1:]
+	if !slices.Contains([]string{"RunTask", "StartTask", "DescribeTasks", "StopTask"}, operation) {
+		return body
+	}
+	var answer map[string]any
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return body // an error page: the SDK will say so
+	}
+	mend(answer)
+	out, err := json.Marshal(answer)
+	if err != nil {
+		return body
+	}
+	return out
+}
+
+func mend(v any) {
+	switch v := v.(type) {
+	case []any:
+		for _, x := range v {
+			mend(x)
+		}
+	case map[string]any:
+		for name, x := range v {
+			n, isNumber := x.(float64)
+			if isNumber && (name == "cpu" || name == "memory") {
+				v[name] = strconv.FormatFloat(n, 'f', -1, 64)
+				continue
+			}
+			if name != "overrides" { // whose numbers are numbers
+				mend(x)
+			}
+		}
+	}
+}
+
+func TestAnswersAreMendedWhereTheSDKCannotReadThem(t *testing.T) {
+	rows := []struct{ name, target, body, want string }{
+		{"a container's amounts become text", "X.DescribeTasks", `{"tasks":[{"containers":[{"cpu":256,"memory":512}]}]}`, `{"tasks":[{"containers":[{"cpu":"256","memory":"512"}]}]}`},
+		{"what is text stays", "X.RunTask", `{"tasks":[{"cpu":"256"}]}`, `{"tasks":[{"cpu":"256"}]}`},
+		{"overrides have numbers", "X.RunTask", `{"tasks":[{"overrides":{"containerOverrides":[{"cpu":1}]}}]}`, `{"tasks":[{"overrides":{"containerOverrides":[{"cpu":1}]}}]}`},
+		{"other calls pass as they are", "X.DescribeTaskDefinition", `{"cpu": 256}`, `{"cpu": 256}`},
+		{"and what is no JSON", "X.RunTask", `<html>`, `<html>`},
+	}
+	for _, r := range rows {
+		if got := string(mended(r.target, []byte(r.body))); got != r.want {
+			t.Errorf("%s: %s", r.name, got)
+		}
+	}
+}
