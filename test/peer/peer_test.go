@@ -8,12 +8,15 @@
 package peer
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -141,7 +144,7 @@ func (w world) cloudwatch() *cloudwatch.Client {
 func (w world) post(path, body string) string {
 	w.Helper()
 	status, answer := w.send(path, body, nil)
-	if status != http.StatusOK {
+	if status >= 300 {
 		w.Fatalf("POST %s: %d %s", path, status, answer)
 	}
 	return answer
@@ -178,26 +181,65 @@ func scope(service string) string {
 // client is the way to moto: one request at a time, since its state has no
 // locks, while AWS's calls are atomic; see the table of quirks.
 type client struct {
-	mu   sync.Mutex
-	http http.Client
+	mu     sync.Mutex
+	http   http.Client
+	denied []string // calls that the caller was not allowed, as service:Action
 }
 
 // Do implements aws.HTTPClient.
 func (c *client) Do(r *http.Request) (*http.Response, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	asked, err := read(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	r.Body = io.NopCloser(bytes.NewReader(asked))
 	out, err := c.http.Do(r)
 	if err != nil {
 		return nil, err
 	}
-	body, err := io.ReadAll(out.Body) // within the lock: moto may work until it has answered
-	out.Body.Close()
+	body, err := read(out.Body) // within the lock: moto may work until it has answered
 	if err != nil {
 		return nil, err
 	}
-	body = mended(r.Header.Get("X-Amz-Target"), body)
-	out.Body, out.ContentLength = io.NopCloser(strings.NewReader(string(body))), int64(len(body))
+	operation := called(r, asked)
+	if out.StatusCode >= 400 && bytes.Contains(body, []byte("AccessDenied")) && !slices.Contains(c.denied, operation) {
+		c.denied = append(c.denied, operation)
+	}
+	body = mended(operation, body)
+	out.Body, out.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	return out, nil
+}
+
+// denials are the calls that were not allowed since the last time.
+func (c *client) denials() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := c.denied
+	c.denied = nil
+	return all
+}
+
+func read(body io.ReadCloser) ([]byte, error) {
+	if body == nil {
+		return nil, nil
+	}
+	defer body.Close()
+	return io.ReadAll(body)
+}
+
+// called names a request's operation as IAM does, service:Action.
+func called(r *http.Request, body []byte) string {
+	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	if in, err := url.ParseQuery(string(body)); err == nil && operation == "" {
+		operation = in.Get("Action")
+	}
+	service := ""
+	if parts := strings.Split(r.Header.Get("Authorization"), "/"); len(parts) > 3 {
+		service = parts[3]
+	}
+	return strings.Replace(service, "monitoring", "cloudwatch", 1) + ":" + operation
 }
 
 // must is a test's end where there is an error.

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,10 +34,14 @@ type server struct {
 // patience is how long moto may take to start, and to end.
 const patience = 30 * time.Second
 
+// knownMissing is the one call that moto does not have and that the tests make
+// all the same: see the quirks.
+const knownMissing = "launch_instances"
+
 // start starts moto on a port of its own choice and waits until it answers.
 func start(command string) (*server, error) {
 	s := &server{client: &client{}, process: exec.Command(command, "-p", "0"), heard: make(chan struct{})}
-	s.process.Env = append(os.Environ(), "MOTO_ACCOUNT_ID="+account, "PYTHONDONTWRITEBYTECODE=")
+	s.process.Env = append(os.Environ(), "MOTO_ACCOUNT_ID="+account, "MOTO_EC2_LOAD_DEFAULT_AMIS=false") // which take a second after each reset
 	stderr, err := s.process.StderrPipe()
 	if err != nil {
 		return nil, fmt.Errorf("start moto: %w", err)
@@ -71,7 +76,7 @@ func (s *server) listen(stderr io.Reader, addresses chan<- string) {
 			addresses <- m[1]
 			told = true
 		}
-		if strings.Contains(lines.Text(), "NotImplementedError") {
+		if strings.HasPrefix(lines.Text(), "NotImplementedError") && !strings.Contains(lines.Text(), knownMissing) {
 			s.mu.Lock()
 			s.wrongs = append(s.wrongs, lines.Text())
 			s.mu.Unlock()
@@ -89,6 +94,19 @@ func (s *server) await() error {
 		}
 	}
 	return fmt.Errorf("wait for moto: %w", err)
+}
+
+// post asks moto itself, where a test has ended.
+func (s *server) post(path, body string) error {
+	out, err := http.Post(s.address+path, "text/plain", strings.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("POST %s: %w", path, err)
+	}
+	defer out.Body.Close()
+	if out.StatusCode >= 300 {
+		return fmt.Errorf("POST %s: %s", path, out.Status)
+	}
+	return nil
 }
 
 // complaints are moto's lines about what it does not implement since the last call.
@@ -118,10 +136,13 @@ func (s *server) stop() error {
 }
 
 // mended is an answer as AWS would give it, where moto's cannot be decoded: ECS's
-// tasks have their cpu and memory as text (API reference, Task and Container).
-func mended(target string, body []byte) []byte {
-	operation := target[strings.LastIndex(target, ".")+1:]
-	if !slices.Contains([]string{"RunTask", "StartTask", "DescribeTasks", "StopTask"}, operation) {
+// tasks have their cpu and memory as text (API reference, Task and Container), and
+// an error of the query protocol stands right within ErrorResponse.
+func mended(operation string, body []byte) []byte {
+	if bytes.Contains(body, []byte("<ErrorResponse><Errors>")) {
+		return bytes.Replace(bytes.Replace(body, []byte("<Errors>"), nil, 1), []byte("</Errors>"), nil, 1)
+	}
+	if !slices.Contains([]string{"ecs:RunTask", "ecs:StartTask", "ecs:DescribeTasks", "ecs:StopTask"}, operation) {
 		return body
 	}
 	var answer map[string]any
@@ -157,15 +178,16 @@ func mend(v any) {
 }
 
 func TestAnswersAreMendedWhereTheSDKCannotReadThem(t *testing.T) {
-	rows := []struct{ name, target, body, want string }{
-		{"a container's amounts become text", "X.DescribeTasks", `{"tasks":[{"containers":[{"cpu":256,"memory":512}]}]}`, `{"tasks":[{"containers":[{"cpu":"256","memory":"512"}]}]}`},
-		{"what is text stays", "X.RunTask", `{"tasks":[{"cpu":"256"}]}`, `{"tasks":[{"cpu":"256"}]}`},
-		{"overrides have numbers", "X.RunTask", `{"tasks":[{"overrides":{"containerOverrides":[{"cpu":1}]}}]}`, `{"tasks":[{"overrides":{"containerOverrides":[{"cpu":1}]}}]}`},
-		{"other calls pass as they are", "X.DescribeTaskDefinition", `{"cpu": 256}`, `{"cpu": 256}`},
-		{"and what is no JSON", "X.RunTask", `<html>`, `<html>`},
+	rows := []struct{ name, operation, body, want string }{
+		{"a container's amounts become text", "ecs:DescribeTasks", `{"tasks":[{"containers":[{"cpu":256,"memory":512}]}]}`, `{"tasks":[{"containers":[{"cpu":"256","memory":"512"}]}]}`},
+		{"what is text stays", "ecs:RunTask", `{"tasks":[{"cpu":"256"}]}`, `{"tasks":[{"cpu":"256"}]}`},
+		{"overrides have numbers", "ecs:RunTask", `{"tasks":[{"overrides":{"containerOverrides":[{"cpu":1}]}}]}`, `{"tasks":[{"overrides":{"containerOverrides":[{"cpu":1}]}}]}`},
+		{"other calls pass as they are", "ecs:DescribeTaskDefinition", `{"cpu": 256}`, `{"cpu": 256}`},
+		{"a refusal gets its right place", "autoscaling:X", `<ErrorResponse><Errors><Error><Code>AccessDenied</Code></Error></Errors></ErrorResponse>`, `<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>`},
+		{"and what is no JSON", "ecs:RunTask", `<html>`, `<html>`},
 	}
 	for _, r := range rows {
-		if got := string(mended(r.target, []byte(r.body))); got != r.want {
+		if got := string(mended(r.operation, []byte(r.body))); got != r.want {
 			t.Errorf("%s: %s", r.name, got)
 		}
 	}
