@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -97,7 +98,18 @@ type hearing struct {
 // fires them, and sends them every event; see the quirks.
 func (w world) hear(rules []rule) hearing {
 	w.Helper()
-	h := hearing{world: w, rules: rules, queue: map[string]string{"": w.queue("ingress", nil)}}
+	return w.listen(rules, w.queue("ingress", nil))
+}
+
+// listen is the same with a queue of all given; empty: without one.
+func (w world) listen(rules []rule, ingress string) hearing {
+	w.Helper()
+	h := hearing{world: w, rules: rules, queue: map[string]string{}}
+	targets := []any{}
+	if ingress != "" {
+		h.queue[""] = ingress
+		targets = append(targets, map[string]any{"Id": "ingress", "Arn": queueARN("ingress")})
+	}
 	for _, r := range rules {
 		if r.schedule != "" {
 			w.bus("PutRule", map[string]any{"Name": r.name, "ScheduleExpression": r.schedule})
@@ -105,9 +117,7 @@ func (w world) hear(rules []rule) hearing {
 		}
 		h.queue[r.name] = w.queue("rule-"+r.name, nil)
 		w.bus("PutRule", map[string]any{"Name": r.name, "EventPattern": r.pattern})
-		w.bus("PutTargets", map[string]any{"Rule": r.name, "Targets": []any{
-			map[string]any{"Id": "ingress", "Arn": queueARN("ingress")}, map[string]any{"Id": "own", "Arn": queueARN("rule-" + r.name)},
-		}})
+		w.bus("PutTargets", map[string]any{"Rule": r.name, "Targets": append(targets, map[string]any{"Id": "own", "Arn": queueARN("rule-" + r.name)})})
 	}
 	return h
 }
@@ -147,9 +157,11 @@ func (w world) take(url string) []types.Message {
 		if len(out.Messages) == 0 {
 			return all
 		}
-		for _, m := range out.Messages {
-			must[*sqs.DeleteMessageOutput](w.T)(w.sqs().DeleteMessage(w.Context(), &sqs.DeleteMessageInput{QueueUrl: aws.String(url), ReceiptHandle: m.ReceiptHandle}))
+		done := make([]types.DeleteMessageBatchRequestEntry, len(out.Messages))
+		for i, m := range out.Messages {
+			done[i] = types.DeleteMessageBatchRequestEntry{Id: aws.String(strconv.Itoa(i)), ReceiptHandle: m.ReceiptHandle}
 		}
+		must[*sqs.DeleteMessageBatchOutput](w.T)(w.sqs().DeleteMessageBatch(w.Context(), &sqs.DeleteMessageBatchInput{QueueUrl: aws.String(url), Entries: done}))
 		all = append(all, out.Messages...)
 	}
 }
@@ -182,6 +194,7 @@ func (h hearing) put(event string) string {
 type delivery struct {
 	by     []string // the rules that delivered it, once for each time
 	bodies []string // what came to the queue of all
+	body   string   // as it was delivered last
 }
 
 // delivered is what became of the events since the last call, by their ids.
@@ -199,6 +212,7 @@ func (h hearing) delivered() map[string]delivery {
 		for _, m := range h.take(url) {
 			body := whole(aws.ToString(m.Body))
 			d := all[id(body)]
+			d.body = body
 			if name == "" {
 				d.bodies = append(d.bodies, body)
 			} else {

@@ -184,6 +184,8 @@ type client struct {
 	mu     sync.Mutex
 	http   http.Client
 	denied []string // calls that the caller was not allowed, as service:Action
+
+	raw, refusal string // the last answer that was mended, as it came, and the last refusal
 }
 
 // Do implements aws.HTTPClient.
@@ -204,10 +206,15 @@ func (c *client) Do(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	operation := called(r, asked)
-	if out.StatusCode >= 400 && bytes.Contains(body, []byte("AccessDenied")) && !slices.Contains(c.denied, operation) {
-		c.denied = append(c.denied, operation)
+	if out.StatusCode >= 400 && bytes.Contains(body, []byte("AccessDenied")) {
+		c.refusal = string(body)
+		if !slices.Contains(c.denied, operation) {
+			c.denied = append(c.denied, operation)
+		}
 	}
-	body = mended(operation, body)
+	if better := mended(operation, body); !bytes.Equal(better, body) {
+		c.raw, body = string(body), better
+	}
 	out.Body, out.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	return out, nil
 }

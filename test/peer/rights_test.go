@@ -103,6 +103,12 @@ func (w world) user(name string, actions []string) aws.CredentialsProvider {
 	w.Helper()
 	w.iam("CreateUser", url.Values{"UserName": {name}})
 	w.iam("PutUserPolicy", url.Values{"UserName": {name}, "PolicyName": {"may"}, "PolicyDocument": {document(w.T, asMotoNames(actions))}})
+	return w.key(name)
+}
+
+// key makes a key of a user's.
+func (w world) key(name string) aws.CredentialsProvider {
+	w.Helper()
 	answer := w.iam("CreateAccessKey", url.Values{"UserName": {name}})
 	var made struct {
 		ID     string `xml:"CreateAccessKeyResult>AccessKey>AccessKeyId"`
