@@ -19,43 +19,6 @@ import (
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
 )
 
-// rule is one of EventBridge's, wherever it comes from: it has a pattern or a
-// schedule.
-type rule struct {
-	name     string
-	pattern  string // JSON
-	schedule string
-}
-
-// patternRules are the rules that events.Patterns asks for, and the sweep.
-func patternRules(t *testing.T, s events.Scope) []rule {
-	t.Helper()
-	all := []rule{{name: "sweep", schedule: events.SweepSchedule}}
-	for _, p := range events.Patterns(s) {
-		pattern, err := json.Marshal(p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, rule{name: p.Name, pattern: string(pattern)})
-	}
-	return all
-}
-
-// testPolicy is what the rules, the samples and the rounds here are about.
-func testPolicy() policy.Policy {
-	return policy.Policy{
-		Version: policy.Version, Cluster: clusterName, Hosts: []policy.HostGroup{{Group: groupName, Min: 1, Max: 9}},
-		Services: map[string]policy.Service{
-			"api": {Tasks: &policy.Tasks{Min: 1, Max: 9}, Scale: []policy.Target{{Metric: "cpu", Target: 60}}},
-		},
-	}.Defaulted()
-}
-
-func testScope(t *testing.T) events.Scope {
-	t.Helper()
-	return events.Scope{Clusters: []string{"arn:aws:ecs:" + region + ":" + account + ":cluster/" + clusterName}, Groups: []string{groupName}, AlarmPrefix: alarmPrefix(t)}
-}
-
 // alarmPrefix is with what the test policy's alarms begin.
 func alarmPrefix(t *testing.T) string {
 	t.Helper()
@@ -183,11 +146,15 @@ func (h hearing) put(event string) string {
 	answer := h.bus("PutEvents", map[string]any{"Entries": []any{map[string]any{
 		"Source": e.Source, "DetailType": e.DetailType, "Resources": e.Resources, "Time": e.Time.Unix(), "Detail": string(e.Detail),
 	}}})
-	var put struct{ Entries []struct{ EventId string } }
+	var put struct {
+		Entries []struct {
+			EventID string `json:"EventId"`
+		}
+	}
 	if err := json.Unmarshal([]byte(answer), &put); err != nil || len(put.Entries) != 1 {
 		h.Fatalf("PutEvents: %s, %v", answer, err)
 	}
-	return put.Entries[0].EventId
+	return put.Entries[0].EventID
 }
 
 // delivery is what became of one event.
@@ -314,7 +281,7 @@ func TestEverySampleIsInTheTable(t *testing.T) {
 // TestTheRulesDeliverExactlyWhatTheyShould puts each sample on the bus, as ours,
 // and as the foreign one that it was written as.
 func TestTheRulesDeliverExactlyWhatTheyShould(t *testing.T) {
-	h := fresh(t).hear(patternRules(t, testScope(t)))
+	h := fresh(t).hear(deployedRules(t))
 	want := map[string]told{}
 	for _, s := range samples() {
 		want[h.put(ours(t, sample(t, s.sample)))] = s
@@ -381,7 +348,7 @@ func misread(s told, body string) []string {
 
 // TestInstancesThatEndAreHeardOf: only those states of which nothing else tells.
 func TestInstancesThatEndAreHeardOf(t *testing.T) {
-	h := fresh(t).hear(patternRules(t, testScope(t)))
+	h := fresh(t).hear(deployedRules(t))
 	running := ours(t, sample(t, "ec2-instance-state-change"))
 	want := map[string]told{}
 	for state, by := range map[string]string{"pending": "", "running": "", "stopping": "endings", "stopped": "endings", "shutting-down": "endings", "terminated": "endings"} {
@@ -394,7 +361,7 @@ func TestInstancesThatEndAreHeardOf(t *testing.T) {
 // Only alarms cannot be told from those of a cluster whose name goes on after a
 // hyphen: ingest drops them, since no policy has them.
 func TestNeighboursAreNotOurs(t *testing.T) {
-	h := fresh(t).hear(patternRules(t, testScope(t)))
+	h := fresh(t).hear(deployedRules(t))
 	want := map[string]told{}
 	for _, neighbour := range []string{"shop-eu", "sho", "Shop"} {
 		for _, s := range samples() {
@@ -417,7 +384,7 @@ func TestNeighboursAreNotOurs(t *testing.T) {
 // too wide, too narrow, of another place or there twice is found.
 func TestThePeerSeesAWrongRule(t *testing.T) {
 	edited := func(old, now string) []rule {
-		all := patternRules(t, testScope(t))
+		all := deployedRules(t)
 		changed := false
 		for i := range all {
 			next := strings.ReplaceAll(all[i].pattern, old, now)
@@ -429,7 +396,7 @@ func TestThePeerSeesAWrongRule(t *testing.T) {
 		}
 		return all
 	}
-	twice := patternRules(t, testScope(t))
+	twice := deployedRules(t)
 	again := twice[1]
 	again.name = "again"
 	rows := []struct {

@@ -65,13 +65,17 @@ func run(m *testing.M) int {
 		return m.Run()
 	}
 	var err error
-	if moto, err = start(filepath.Join(venv, "bin", "moto_server")); err != nil {
+	if moto, err = start(filepath.Join(venv, "bin", "python")); err != nil {
 		fmt.Println("FAIL:", err)
 		return 1
 	}
 	code := m.Run()
 	if err := moto.stop(); err != nil {
 		fmt.Println("FAIL:", err)
+		return 1
+	}
+	if late := moto.complaints(); len(late) > 0 {
+		fmt.Println("FAIL: moto:", late)
 		return 1
 	}
 	return code

@@ -246,7 +246,7 @@ func TestAnEventRaisesACount(t *testing.T) {
 	f := fresh(t).populate(9000)
 	f.busy(90) // of a target of 60: two tasks' work is three's
 	m := f.remember(time.Minute)
-	m.bus("PutRule", map[string]any{"Name": "tasks", "EventPattern": patternRules(t, testScope(t))[1].pattern})
+	m.bus("PutRule", map[string]any{"Name": "tasks", "EventPattern": deployedRules(t)[1].pattern})
 	m.bus("PutTargets", map[string]any{"Rule": "tasks", "Targets": []any{map[string]any{"Id": "ingress", "Arn": queueARN("ingress")}}})
 	hearing{world: f.world}.put(ours(t, sample(t, "ecs-task-stopped-oom")))
 	core, logs := observer.New(zap.WarnLevel)

@@ -25,6 +25,7 @@ type server struct {
 	address string // http://host:port
 	client  *client
 	process *exec.Cmd
+	stdin   io.Closer     // open for as long as moto shall live
 	heard   chan struct{} // closed when its stderr has ended
 
 	mu     sync.Mutex
@@ -38,9 +39,22 @@ const patience = 30 * time.Second
 // the same: see the quirks.
 var knownMissing = regexp.MustCompile(`(launch_instances|complete_lifecycle_action|record_lifecycle_action_heartbeat|update_task_protection) action`)
 
-// start starts moto on a port of its own choice and waits until it answers.
-func start(command string) (*server, error) {
-	s := &server{client: &client{}, process: exec.Command(command, "-p", "0"), heard: make(chan struct{})}
+// tied is moto_server, on a port of its own choice, that ends with its stdin: it
+// must not outlive a test that is killed.
+const tied = `
+import os, sys, threading
+from moto.server import main
+threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
+main(["-p", "0"])
+`
+
+// start starts moto and waits until it answers.
+func start(python string) (*server, error) {
+	s := &server{client: &client{}, process: exec.Command(python, "-c", tied), heard: make(chan struct{})}
+	var err error
+	if s.stdin, err = s.process.StdinPipe(); err != nil {
+		return nil, fmt.Errorf("start moto: %w", err)
+	}
 	s.process.Env = append(os.Environ(), "MOTO_ACCOUNT_ID="+account, "MOTO_EC2_LOAD_DEFAULT_AMIS=false") // which take a second after each reset
 	stderr, err := s.process.StderrPipe()
 	if err != nil {

@@ -313,7 +313,7 @@ func TestAClockThatIsWrongIsSetRightByTheAnswersDate(t *testing.T) {
 		m := fresh(t).remember(time.Minute)
 		m.Clock = func() time.Time { return time.Now().Add(wrong) }
 		s := must[session](t)(m.open("a", nil))
-		if off := time.Since(s.Now()).Abs(); off > 3*time.Second {
+		if off := time.Since(s.Now()).Abs(); off > 10*time.Second {
 			t.Errorf("a clock that is %s off: what is written is %s off", wrong, off)
 		}
 	}
@@ -375,9 +375,9 @@ func TestHistoryExpiresByTheAttributeThatTheTableKnows(t *testing.T) {
 	if err := errors.Join(s.Note(t.Context(), p, intents, nil), s.Tell(t.Context(), intents[0])); err != nil {
 		t.Fatal(err)
 	}
-	ttl := must[*dynamodb.DescribeTimeToLiveOutput](t)(m.world.dynamodb().DescribeTimeToLive(t.Context(), &dynamodb.DescribeTimeToLiveInput{TableName: aws.String(tableName)}))
+	ttl := must[*dynamodb.DescribeTimeToLiveOutput](t)(m.dynamodb().DescribeTimeToLive(t.Context(), &dynamodb.DescribeTimeToLiveInput{TableName: aws.String(tableName)}))
 	name := aws.ToString(ttl.TimeToLiveDescription.AttributeName)
-	out := must[*dynamodb.ScanOutput](t)(m.world.dynamodb().Scan(t.Context(), &dynamodb.ScanInput{TableName: aws.String(tableName)}))
+	out := must[*dynamodb.ScanOutput](t)(m.dynamodb().Scan(t.Context(), &dynamodb.ScanInput{TableName: aws.String(tableName)}))
 	expiring := 0
 	for _, i := range out.Items {
 		past := strings.HasPrefix(i["sk"].(*types.AttributeValueMemberS).Value, "then#")
