@@ -1,5 +1,5 @@
-# make alone lists the targets. What they install goes to .tools/, what they
-# build to dist/; git ignores both.
+# make alone lists the targets. What they install goes to .tools/ and .venv/,
+# what they build to dist/; git ignores all three.
 
 GO         ?= go
 TOOLS      := $(CURDIR)/.tools
@@ -7,6 +7,10 @@ GOLANGCI_VERSION := v2.15.0
 GOLANGCI   := $(TOOLS)/bin/golangci-lint-$(GOLANGCI_VERSION)
 FUNCTIONS  := ingest reconcile
 SEEDS      ?= 200
+PYTHON     ?= python3
+
+# The Python that the pinned packages are for, and what an environment needs.
+HAS_PYTHON := $(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))'
 
 # Where goroutines really run side by side. Everything else is one at a time.
 RACE       := ./functions/reconcile/... ./pkg/awscloud/...
@@ -48,11 +52,20 @@ node_modules: package-lock.json
 	@touch $@
 
 # The race detector needs a C compiler; without one its run is left out aloud.
-test: ## run all tests, and the race detector where goroutines meet; go prints each package's time
+test: .venv/requirements.txt ## run all tests, and the race detector where goroutines meet; go prints each package's time
 	$(GO) test ./...
 	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v "$$($(GO) env CC)" >/dev/null; then \
 		echo "$(GO) test -race $(RACE)"; $(GO) test -race $(RACE); \
 	else echo "LEFT OUT: the race detector, for want of a C compiler"; fi
+
+# The environment is whole once it has the copy that the tests compare. Without
+# Python they leave out what needs it, which fails where CI is set. Most of what
+# is installed never runs: what does is compiled then.
+.venv/requirements.txt: test/peer/requirements.txt
+	@if ! $(HAS_PYTHON) 2>/dev/null; then echo "LEFT OUT: moto and cfn-lint, for want of Python 3.11 with venv"; exit 0; fi; \
+	echo "Installing moto and cfn-lint into .venv. This takes a minute or two, once."; \
+	rm -rf .venv && $(PYTHON) -m venv .venv && \
+	.venv/bin/python -m pip --disable-pip-version-check install --quiet --no-compile --require-hashes --requirement $< && cp $< $@
 
 check: check-format vet lint check-modules check-fresh ## check format, vet, lint, go.mod and that generated files are fresh; wants everything committed
 
@@ -103,7 +116,7 @@ figures: ## run SEEDS=200 windows of scenarios with all faults, and write docs/r
 bench: ## run the benchmarks of the planner and of the simulated cloud
 	$(GO) test -run '^$$' -bench . -benchmem ./pkg/plan/ ./pkg/simcloud/
 
-clean: ## remove what build made (the tools stay: rm -r .tools)
+clean: ## remove what build made (the tools stay: rm -r .tools .venv)
 	rm -rf dist cdk.out
 
 $(GOLANGCI):

@@ -100,7 +100,7 @@ func walked(t *testing.T) []string {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && slices.Contains(words(".git .tools dist cdk.out node_modules"), p):
+		case d.IsDir() && slices.Contains(words(".git .tools .venv dist cdk.out node_modules"), p):
 			return fs.SkipDir
 		case d.Type().IsRegular():
 			names = append(names, p)

@@ -53,7 +53,7 @@ func (q *SQS) CreateQueue(ctx context.Context, in *sqs.CreateQueueInput, _ ...fu
 		}
 		made, ok := q.queues[name]
 		if ok && made.queueSettings != s {
-			return nil, &types.QueueNameExists{Message: aws.String("a queue " + name + " with other attributes exists")}
+			return nil, &types.QueueNameExists{ErrorCodeOverride: aws.String("QueueAlreadyExists"), Message: aws.String("a queue " + name + " with other attributes exists")}
 		}
 		if !ok {
 			made = newQueue(q.c, name, s)
@@ -156,12 +156,16 @@ func (q *SQS) Redrive(queueName string) int {
 	return moved
 }
 
+// noSuchQueue is the code that the SDK shows for QueueDoesNotExist: SQS sends the
+// one of its older protocol too (x-amzn-query-error), and that one wins.
+const noSuchQueue = "AWS.SimpleQueueService.NonExistentQueue"
+
 func (q *SQS) byURL(url string) (*queue, error) {
 	name := url[strings.LastIndexByte(url, '/')+1:]
 	if of, ok := q.queues[name]; ok && of.url == url {
 		return of, nil
 	}
-	return nil, &types.QueueDoesNotExist{Message: aws.String("The specified queue does not exist: " + url)}
+	return nil, &types.QueueDoesNotExist{ErrorCodeOverride: aws.String(noSuchQueue), Message: aws.String("The specified queue does not exist: " + url)}
 }
 
 func (q *SQS) byARN(arn string) (*queue, bool) {

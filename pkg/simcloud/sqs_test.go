@@ -37,7 +37,7 @@ func TestWhatAQueueRefuses(t *testing.T) {
 		in   *sqs.SendMessageInput
 		code string
 	}{
-		"a queue that is not there":              {&sqs.SendMessageInput{QueueUrl: aws.String(plain.url + "x"), MessageBody: body}, "QueueDoesNotExist"},
+		"a queue that is not there":              {&sqs.SendMessageInput{QueueUrl: aws.String(plain.url + "x"), MessageBody: body}, "AWS.SimpleQueueService.NonExistentQueue"},
 		"no body":                                {&sqs.SendMessageInput{QueueUrl: url(plain)}, "MissingParameter"},
 		"a forbidden character":                  {&sqs.SendMessageInput{QueueUrl: url(plain), MessageBody: aws.String("\x00")}, "InvalidMessageContents"},
 		"more than 1 MiB":                        {&sqs.SendMessageInput{QueueUrl: url(plain), MessageBody: aws.String(strings.Repeat("x", 1<<20+1))}, "InvalidParameterValue"},
@@ -71,7 +71,7 @@ func TestWhatNoQueueIsMadeWith(t *testing.T) {
 		code       string
 	}{
 		"the same again":                {"there", nil, ""},
-		"the same otherwise":            {"there", map[string]string{"DelaySeconds": "1"}, "QueueNameExists"},
+		"the same otherwise":            {"there", map[string]string{"DelaySeconds": "1"}, "QueueAlreadyExists"},
 		"FIFO without the suffix":       {"a", map[string]string{"FifoQueue": "true"}, "InvalidParameterValue"},
 		"the suffix without FIFO":       {"a.fifo", nil, "InvalidParameterValue"},
 		"an unknown attribute":          {"a", map[string]string{"KmsMasterKeyId": "k"}, "NotSimulated"},
