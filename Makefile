@@ -16,7 +16,7 @@ PORTABLE   := ./cmd/... ./pkg/... ./events/...
 export GOLANGCI_LINT_CACHE := $(TOOLS)/cache/golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test check format check-format vet lint check-modules generate check-fresh soak bench clean
+.PHONY: help demo build test check format check-format vet lint check-modules generate check-fresh soak cost bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,11 @@ check-fresh: generate ## fail if generate changed anything, or something is not 
 # Ten times the checks of make test, and hundreds of lease histories.
 soak: ## the long runs of leases and overlapping rounds: about 10 minutes
 	PLIMSOLL_SOAK=1 $(GO) test -count=1 -timeout 60m ./pkg/store ./pkg/reconcile
+
+cost: ## count anew what the controller costs, for docs/operations.md: many minutes
+	$(GO) run ./cmd/plimsoll cost --json > docs/cost.json.new
+	mv docs/cost.json.new docs/cost.json
+	$(GO) test -count=1 -run TestThePage ./cmd/plimsoll -update
 
 bench: ## run the benchmarks of the planner and of the simulated cloud
 	$(GO) test -run '^$$' -bench . -benchmem ./pkg/plan/ ./pkg/simcloud/

@@ -89,7 +89,7 @@ runs; no AWS account is needed.`,
 		Args:          noSuchVerb,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.AddCommand(o.demo(), o.simulate(), o.explain(), o.lint(), o.schema(), o.version())
+	root.AddCommand(o.demo(), o.simulate(), o.explain(), o.cost(), o.lint(), o.schema(), o.version())
 	return root
 }
 
