@@ -9,10 +9,12 @@ import (
 )
 
 // unexplained are the alarms of the deployment that the page of operations has
-// no row for: who is woken by one must find it there by its name.
+// no row for: who is woken by one must find it there by its name. What
+// follows a / in a name is the stack's.
 func unexplained(page string, alarms []string) []string {
 	var missing []string
 	for _, name := range alarms {
+		name, _, _ = strings.Cut(name, "/")
 		row := regexp.MustCompile("(?m)^\\| `" + regexp.QuoteMeta(name) + "` +\\|[^|]*[a-z][^|]*\\|[^|]*[a-z][^|]*\\|$")
 		if !row.MatchString(page) {
 			missing = append(missing, name)
@@ -27,7 +29,7 @@ func obsolete(page string, alarms []string) []string {
 	_, section, _ := strings.Cut(page, "\n## Alarms\n")
 	section, _, _ = strings.Cut(section, "\n## ")
 	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)` +\\|").FindAllStringSubmatch(section, -1) {
-		if !slices.Contains(alarms, row[1]) {
+		if !slices.ContainsFunc(alarms, func(a string) bool { return a == row[1] || strings.HasPrefix(a, row[1]+"/") }) {
 			old = append(old, row[1])
 		}
 	}
@@ -36,10 +38,10 @@ func obsolete(page string, alarms []string) []string {
 
 func TestAnAlarmWithoutItsRowIsFound(t *testing.T) {
 	page := "## Other\n| `c` | x | y |\n## Alarms\n| alarm | means | do |\n| --- | --- | --- |\n| `a` | one | two |\n| `b` | | two |\n\nSee `d`.\n\n## More\n| `e` | x | y |\n"
-	if got := unexplained("\n"+page, []string{"a", "b", "d"}); !slices.Equal(got, []string{"b", "d"}) {
+	if got := unexplained("\n"+page, []string{"a/stack", "b", "d"}); !slices.Equal(got, []string{"b", "d"}) {
 		t.Errorf("without a row, or with an empty one: %v", got)
 	}
-	if got := obsolete("\n"+page, []string{"a"}); !slices.Equal(got, []string{"b"}) {
+	if got := obsolete("\n"+page, []string{"a/stack"}); !slices.Equal(got, []string{"b"}) {
 		t.Errorf("explained for nothing: %v", got)
 	}
 }
@@ -65,5 +67,24 @@ func TestThePageOfOperationsLeadsSomewhere(t *testing.T) {
 		if !slices.Contains(anchors, must) {
 			t.Errorf("the section #%s is missing", must)
 		}
+	}
+}
+
+// What the page explains today is what the deployment has: to be compared with
+// the template itself where that is made.
+func TestThePageExplainsTheAlarmsOfTheDeployment(t *testing.T) {
+	raw, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var alarms []string
+	for _, id := range strings.Fields("SweepMissing RoundsMissing IngressDead ReconcileDead IngressOld ReconcileOld IngestErrors IngestThrottles ReconcileErrors ReconcileThrottles") {
+		alarms = append(alarms, id+"/plimsoll")
+	}
+	if missing := unexplained(string(raw), alarms); len(missing) > 0 {
+		t.Errorf("docs/operations.md does not say what to do on %v", missing)
+	}
+	if old := obsolete(string(raw), alarms); len(old) > 0 {
+		t.Errorf("docs/operations.md explains %v, which the deployment has not", old)
 	}
 }

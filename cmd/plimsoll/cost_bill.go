@@ -11,16 +11,18 @@ import (
 
 // What of the deployment is not in the simulated cloud, and has its price.
 const (
-	hoursPerMonth  = 730
-	functionMemory = 256 // MB of each function; in infra
-	ownAlarms      = 8   // of the deployment itself; in infra
-	ownDashboards  = 1   // in infra
-	pollers        = 5   // of an idle mapping: AWS says five, and that it may go down to two; of FIFO queues it says nothing
-	pollsPerHour   = 180 // a long poll lasts 20 s
-	logEvent       = 26  // bytes that CloudWatch Logs adds to each line
-	platformLines  = 3   // that Lambda itself logs of an invocation: START, END, REPORT
-	platformBytes  = 320 // of the three together, about
+	hoursPerMonth = 730
+	ownAlarms     = 10  // of the deployment itself; in infra
+	ownDashboards = 1   // in infra
+	pollers       = 5   // of an idle mapping: AWS says five, and not fewer where a maximum concurrency is set; of FIFO queues it says nothing
+	pollsPerHour  = 180 // a long poll lasts 20 s
+	logEvent      = 26  // bytes that CloudWatch Logs adds to each line
+	platformLines = 3   // that Lambda itself logs of an invocation: START, END, REPORT
+	platformBytes = 320 // of the three together, about
 )
+
+// memory is what each function is given, in MB: as in infra.
+func memory() map[string]float64 { return map[string]float64{"ingest": 256, "reconcile": 512} }
 
 // ownMetrics is how many custom metrics the functions' lines in embedded metric
 // format make: each name is one for every set of dimension values. The functions
@@ -80,17 +82,17 @@ func (m month) calls() float64 {
 
 // counted is how many of each item a run makes in a month.
 func counted(r scenario.Result, logs lineCounter) map[string]float64 {
-	requests, seconds := 0, 0.0
-	for _, name := range []string{"ingest", "reconcile"} {
+	requests, gigabyteSeconds := 0, 0.0
+	for name, size := range memory() {
 		f := r.Used.Functions[name]
 		requests += f.Invocations
-		seconds += f.Duration.Seconds() + f.Starting.Seconds() // the start is billed too, since August 2025
+		gigabyteSeconds += (f.Duration + f.Starting).Seconds() * size / 1024 // the start is billed too, since August 2025
 	}
 	lines := logs.lines + platformLines*requests
 	taken := logs.bytes + platformBytes*requests + logEvent*lines
 	all := map[string]float64{
 		lambdaRequests: float64(requests),
-		lambdaTime:     seconds * functionMemory / 1024,
+		lambdaTime:     gigabyteSeconds,
 		sqsIngress:     float64(r.Used.QueueRequests["plimsoll-ingress"]),
 		sqsFIFO:        float64(r.Used.QueueRequests["plimsoll-reconcile.fifo"]),
 		dynamoWrites:   r.Used.WriteUnits,

@@ -32,7 +32,7 @@ func TestABillIsTheCountsByThePrices(t *testing.T) {
 	m := bill(p, r, lineCounter{lines: 2, bytes: 100})
 	want := map[string]float64{
 		lambdaRequests: 365 * 14 * 0.20e-6,
-		lambdaTime:     365 * 8 * functionMemory / 1024 * 0.0000133334,
+		lambdaTime:     365 * (4*0.25 + 4*0.5) * 0.0000133334,
 		sqsIngress:     365 * 2 * 0.40,
 		sqsIngressIdle: 0.657 * 0.40,
 		sqsFIFO:        365 * 4 * 0.50,

@@ -9,7 +9,7 @@ import (
 func (c costs) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `US dollars a month of %d hours, in %s, at prices of %s and before.
-Counted in the simulated cloud: %g hours of each world, seed %d.
+Counted in the simulated cloud: %g h of each world, seed %d.
 
 `, hoursPerMonth, c.Region, c.Prices, c.Hours, c.Seed)
 	b.WriteString(c.summary())

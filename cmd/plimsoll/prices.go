@@ -22,7 +22,7 @@ const (
 	lambdaRequests = "Lambda: requests"
 	lambdaTime     = "Lambda: GB-seconds, arm64"
 	sqsIngress     = "SQS: requests of the ingress queue"
-	sqsIngressIdle = "SQS: its empty polls, at most"
+	sqsIngressIdle = "SQS: its empty polls"
 	sqsFIFO        = "SQS: requests of the FIFO queue"
 	sqsFIFOIdle    = "SQS: its empty polls, assumed"
 	dynamoWrites   = "DynamoDB: write request units"
