@@ -24,7 +24,7 @@ SOAK       = mkdir -p dist && PLIMSOLL_COMMIT="$$(git describe --always --dirty 
 export GOLANGCI_LINT_CACHE := $(TOOLS)/cache/golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build synth test check format check-format vet lint check-modules generate check-fresh soak figures bench clean
+.PHONY: help demo build synth test check format check-format vet lint check-modules generate check-fresh soak figures cost bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -112,6 +112,11 @@ soak: ## the long runs of leases, of planted bugs, and of SEEDS=200 windows of s
 figures: ## run SEEDS=200 windows of scenarios with all faults, and write docs/reliability.json and .md anew by them
 	@$(SOAK) --json > dist/reliability.json && mv dist/reliability.json docs/reliability.json
 	$(GO) test -count=1 -run Reliability ./pkg/soak -update
+
+cost: ## count anew what the controller costs, for docs/operations.md: many minutes
+	$(GO) run ./cmd/plimsoll cost --json > docs/cost.json.new
+	mv docs/cost.json.new docs/cost.json
+	$(GO) test -count=1 -run TestThePage ./cmd/plimsoll -update
 
 bench: ## run the benchmarks of the planner and of the simulated cloud
 	$(GO) test -run '^$$' -bench . -benchmem ./pkg/plan/ ./pkg/simcloud/

@@ -94,7 +94,7 @@ runs; no AWS account is needed.`,
 		Args:          noSuchVerb,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.AddCommand(o.demo(), o.simulate(), o.soak(), o.explain(), o.lint(), o.schema(), o.version())
+	root.AddCommand(o.demo(), o.simulate(), o.soak(), o.explain(), o.cost(), o.lint(), o.schema(), o.version())
 	return root
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/plimsoll-ecs/plimsoll/pkg/cluster"
 	"github.com/plimsoll-ecs/plimsoll/pkg/plan"
+	"github.com/plimsoll-ecs/plimsoll/pkg/simcloud"
 )
 
 // Result is what came of a run. Times are virtual.
@@ -37,6 +38,13 @@ type Result struct {
 
 	Samples []Sample `json:"-"` // one a minute, for pictures
 	History []Record `json:"-"` // what the functions recorded, oldest first
+	Used    Usage    `json:"-"` // what AWS bills, for cost
+}
+
+// Usage is what the controller used of what AWS bills.
+type Usage struct {
+	simcloud.Bill
+	Functions map[string]simcloud.FunctionStats // by name: ingest, reconcile
 }
 
 // Held is an expectation and whether it held.

@@ -144,8 +144,12 @@ func (w *world) collect(ctx context.Context, r *Result) error {
 		r.MaxHosts = max(r.MaxHosts, s.Hosts)
 	}
 	r.APICalls = w.cloud.Calls()
-	r.Rounds = w.cloud.Lambda().Stats("reconcile").Invocations
-	r.Invocations = r.Rounds + w.cloud.Lambda().Stats(hearer).Invocations
+	r.Used = Usage{w.cloud.Billed(), map[string]simcloud.FunctionStats{}}
+	for _, name := range []string{"ingest", "reconcile"} {
+		r.Used.Functions[name] = w.cloud.Lambda().Stats(name)
+	}
+	r.Rounds = r.Used.Functions["reconcile"].Invocations
+	r.Invocations = r.Rounds + r.Used.Functions[hearer].Invocations
 	r.Faults = w.cloud.Faults().Struck()
 	r.TraceHash = w.cloud.TraceHash()
 	history, err := w.history(ctx)

@@ -32,6 +32,7 @@ type Cloud struct {
 	digest  hash.Hash
 	buckets map[string]*bucket
 	calls   map[string]int // by service:Action, throttled ones included
+	bill    Bill
 	parts   parts
 	faults  *Faults
 	fleet   *fleet // ECS, Auto Scaling, EC2 and the load on them

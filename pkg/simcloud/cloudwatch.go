@@ -185,6 +185,9 @@ func (w *CloudWatch) GetMetricData(ctx context.Context, in *cloudwatch.GetMetric
 		if points > maxDataPoints {
 			return nil, notSimulated("pages of GetMetricData: %d points", points)
 		}
+		if w.c.current != nil {
+			w.c.bill.MetricsAsked += len(in.MetricDataQueries)
+		}
 		return out, nil
 	})
 }

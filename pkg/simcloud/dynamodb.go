@@ -78,7 +78,9 @@ func (d *DynamoDB) GetItem(ctx context.Context, in *dynamodb.GetItemInput, _ ...
 		if err != nil {
 			return nil, err
 		}
-		return &dynamodb.GetItemOutput{Item: pick(d.seen(t, in.ConsistentRead).get(key), paths)}, nil
+		item := d.seen(t, in.ConsistentRead).get(key)
+		d.c.billRead(itemSize(item), in.ConsistentRead)
+		return &dynamodb.GetItemOutput{Item: pick(item, paths)}, nil
 	})
 }
 
@@ -146,7 +148,9 @@ func (d *DynamoDB) batch(name string, of types.KeysAndAttributes) ([]map[string]
 			return nil, invalid("Provided list of item keys contains duplicates")
 		}
 		seen[key] = true
-		if item := t.get(key); item != nil {
+		item := t.get(key)
+		d.c.billRead(itemSize(item), of.ConsistentRead)
+		if item != nil {
 			items = append(items, cloneItem(item))
 		}
 	}
@@ -212,6 +216,7 @@ func (d *DynamoDB) single(w *write, returns types.ReturnValue) (attributes, erro
 		return nil, err
 	}
 	if !w.passes() {
+		d.c.billWrite(w, 1)
 		failed := &types.ConditionalCheckFailedException{Message: aws.String("The conditional request failed")}
 		if w.onFailure == types.ReturnValuesOnConditionCheckFailureAllOld {
 			failed.Item = cloneItem(w.before)
@@ -221,6 +226,7 @@ func (d *DynamoDB) single(w *write, returns types.ReturnValue) (attributes, erro
 	if err := w.work(); err != nil {
 		return nil, err
 	}
+	d.c.billWrite(w, 1)
 	d.store(w)
 	return w.returned(returns), nil
 }

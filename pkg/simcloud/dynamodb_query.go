@@ -34,7 +34,11 @@ func (d *DynamoDB) Query(ctx context.Context, in *dynamodb.QueryInput, _ ...func
 		if err != nil {
 			return nil, err
 		}
-		return d.seen(t, in.ConsistentRead).page(in, asked, paths)
+		out, size, err := d.seen(t, in.ConsistentRead).page(in, asked, paths)
+		if err == nil {
+			d.c.billRead(size, in.ConsistentRead)
+		}
+		return out, err
 	})
 }
 
@@ -138,12 +142,12 @@ func bounds(op string, v []string) (below, above func(string) bool) {
 	return below, above
 }
 
-// page reads one page.
-func (t *table) page(in *dynamodb.QueryInput, asked keyRange, paths []docPath) (*dynamodb.QueryOutput, error) {
+// page reads one page, and says how many bytes that took.
+func (t *table) page(in *dynamodb.QueryInput, asked keyRange, paths []docPath) (*dynamodb.QueryOutput, int, error) {
 	backward := in.ScanIndexForward != nil && !*in.ScanIndexForward
 	items, err := t.rest(asked, in.ExclusiveStartKey, backward)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	limit := len(items) + 1 // never reached: then all is read, and known to be all
 	if in.Limit != nil {
@@ -156,10 +160,11 @@ func (t *table) page(in *dynamodb.QueryInput, asked keyRange, paths []docPath) (
 		if backward {
 			item = items[len(items)-1-i].item
 		}
-		if size += itemSize(item); size > maxPage && i > 0 {
+		if size+itemSize(item) > maxPage && i > 0 {
 			limit = i
 			break
 		}
+		size += itemSize(item)
 		out.Items = append(out.Items, pick(item, paths))
 		out.LastEvaluatedKey = t.keyAttributes(item)
 		if i+1 == limit {
@@ -171,7 +176,7 @@ func (t *table) page(in *dynamodb.QueryInput, asked keyRange, paths []docPath) (
 	}
 	out.Count = int32(len(out.Items))
 	out.ScannedCount = out.Count
-	return out, nil
+	return out, size, nil
 }
 
 // rest are the items asked for that the last page has left.

@@ -98,7 +98,7 @@ func TestAQueryIsItsConditionOverTheTable(t *testing.T) {
 		if err != nil {
 			r.Fatal(err)
 		}
-		out, err := tab.page(&dynamodb.QueryInput{}, asked, nil)
+		out, _, err := tab.page(&dynamodb.QueryInput{}, asked, nil)
 		if err != nil {
 			r.Fatal(err)
 		}

@@ -93,6 +93,7 @@ func (d *DynamoDB) transact(items []types.TransactWriteItem) error {
 		reasons[i] = w.judge()
 		failed = failed || *reasons[i].Code != "None"
 		size += itemSize(w.after)
+		d.c.billWrite(w, 2)
 	}
 	if failed {
 		return cancelled(reasons)

@@ -267,6 +267,7 @@ func (b *EventBridge) arrive(t Target, body string) {
 		b.c.trace("event lost: no queue %s", t.ARN)
 		return
 	}
+	b.c.bill.Delivered++
 	if _, err := q.send(sending{body: body, group: t.MessageGroupID, delay: q.delay}); err != nil {
 		b.c.trace("event lost: %v", err)
 	}

@@ -24,6 +24,7 @@ type FunctionStats struct {
 	ColdStarts  int
 	MostAtOnce  int
 	Duration    time.Duration // of all invocations together, cold starts left out
+	Starting    time.Duration // of all cold starts together
 }
 
 // Invocation is one run of a function, as OnInvocation is told when it ends.
@@ -148,7 +149,9 @@ func (l *Lambda) invoke(f *function, payload []byte, end func(answer []byte, err
 		return true
 	}
 	f.stats.ColdStarts++
-	l.c.after(f.cfg.ColdStart(l.c.stream("cold start")), begin)
+	start := f.cfg.ColdStart(l.c.stream("cold start"))
+	f.stats.Starting += start
+	l.c.after(start, begin)
 	return true
 }
 

@@ -128,10 +128,12 @@ func (m *mapping) limit() int {
 // hand invokes the function with a batch. A throttled batch stays in flight and
 // comes back after the visibility timeout, one receive older: Lambda's trap.
 func (m *mapping) hand(batch []*message) bool {
-	receipts := make([]int, len(batch))
+	receipts, size := make([]int, len(batch)), 0
 	for i, msg := range batch {
 		receipts[i] = msg.receives
+		size += len(msg.body)
 	}
+	m.l.c.billQueue(m.q.name, size)
 	payload, err := json.Marshal(m.record(batch))
 	if err != nil {
 		panic(err) // strings and maps of strings: cannot fail
@@ -140,6 +142,9 @@ func (m *mapping) hand(batch []*message) bool {
 		m.running--
 		if err == nil {
 			failed, whole := m.failures(answer, batch)
+			if !whole && len(failed) < len(batch) {
+				m.l.c.billQueue(m.q.name, 0) // one DeleteMessageBatch
+			}
 			for i, msg := range batch {
 				if !whole && !failed[msg.id] {
 					m.q.remove(msg, receipts[i])

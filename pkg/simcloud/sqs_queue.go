@@ -64,6 +64,7 @@ func newQueue(c *Cloud, name string, s queueSettings) *queue {
 
 // send accepts a message, or returns the first one of the same deduplication id.
 func (q *queue) send(s sending) (*message, error) {
+	q.c.billQueue(q.name, len(s.body))
 	if q.fifo {
 		if s.dedup == "" {
 			if !q.contentDedup {

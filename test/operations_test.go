@@ -1,0 +1,90 @@
+package test
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// unexplained are the alarms of the deployment that the page of operations has
+// no row for: who is woken by one must find it there by its name. What
+// follows a / in a name is the stack's.
+func unexplained(page string, alarms []string) []string {
+	var missing []string
+	for _, name := range alarms {
+		name, _, _ = strings.Cut(name, "/")
+		row := regexp.MustCompile("(?m)^\\| `" + regexp.QuoteMeta(name) + "` +\\|[^|]*[a-z][^|]*\\|[^|]*[a-z][^|]*\\|$")
+		if !row.MatchString(page) {
+			missing = append(missing, name)
+		}
+	}
+	return missing
+}
+
+// obsolete are the alarms that the page explains and the deployment has not.
+func obsolete(page string, alarms []string) []string {
+	var old []string
+	_, section, _ := strings.Cut(page, "\n## Alarms\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)` +\\|").FindAllStringSubmatch(section, -1) {
+		if !slices.ContainsFunc(alarms, func(a string) bool { return a == row[1] || strings.HasPrefix(a, row[1]+"/") }) {
+			old = append(old, row[1])
+		}
+	}
+	return old
+}
+
+func TestAnAlarmWithoutItsRowIsFound(t *testing.T) {
+	page := "## Other\n| `c` | x | y |\n## Alarms\n| alarm | means | do |\n| --- | --- | --- |\n| `a` | one | two |\n| `b` | | two |\n\nSee `d`.\n\n## More\n| `e` | x | y |\n"
+	if got := unexplained("\n"+page, []string{"a/stack", "b", "d"}); !slices.Equal(got, []string{"b", "d"}) {
+		t.Errorf("without a row, or with an empty one: %v", got)
+	}
+	if got := obsolete("\n"+page, []string{"a/stack"}); !slices.Equal(got, []string{"b"}) {
+		t.Errorf("explained for nothing: %v", got)
+	}
+}
+
+// The sections are what somebody looks for at night: each link at the top leads
+// to one.
+func TestThePageOfOperationsLeadsSomewhere(t *testing.T) {
+	raw, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, anchors := string(raw), []string{}
+	for _, h := range regexp.MustCompile(`(?m)^##+ (.+)$`).FindAllStringSubmatch(page, -1) {
+		anchor := strings.ReplaceAll(strings.ToLower(h[1]), " ", "-")
+		anchors = append(anchors, regexp.MustCompile(`[^a-z0-9-]`).ReplaceAllString(anchor, ""))
+	}
+	for _, l := range regexp.MustCompile(`\]\(#([^)]+)\)`).FindAllStringSubmatch(page, -1) {
+		if !slices.Contains(anchors, l[1]) {
+			t.Errorf("no section #%s; there are %v", l[1], anchors)
+		}
+	}
+	for _, must := range []string{"deploy", "upgrade", "roll-back", "observe-first", "pause", "alarms", "dead-letters", "delete-the-stack", "what-it-costs"} {
+		if !slices.Contains(anchors, must) {
+			t.Errorf("the section #%s is missing", must)
+		}
+	}
+}
+
+// What the page explains today is what the deployment has: to be compared with
+// the template itself where that is made.
+func TestThePageExplainsTheAlarmsOfTheDeployment(t *testing.T) {
+	raw, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var alarms []string
+	for _, id := range strings.Fields("SweepMissing RoundsMissing IngressDead ReconcileDead IngressOld ReconcileOld IngestErrors IngestThrottles ReconcileErrors ReconcileThrottles") {
+		alarms = append(alarms, id+"/plimsoll")
+	}
+	if missing := unexplained(string(raw), alarms); len(missing) > 0 {
+		t.Errorf("docs/operations.md does not say what to do on %v", missing)
+	}
+	if old := obsolete(string(raw), alarms); len(old) > 0 {
+		t.Errorf("docs/operations.md explains %v, which the deployment has not", old)
+	}
+}
