@@ -79,9 +79,3 @@ ignore (
 	./dist
 	./node_modules
 )
-
-ignore (
-	./node_modules
-	./dist
-	./cdk.out
-)
