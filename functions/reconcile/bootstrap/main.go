@@ -29,6 +29,9 @@ func main() {
 		Credentials: credentials.NewStaticCredentialsProvider(os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY"), os.Getenv("AWS_SESSION_TOKEN")),
 		HTTPClient:  awshttp.NewBuildableClient().WithTimeout(rounds.CallTimeout),
 	}
+	if u := os.Getenv("AWS_ENDPOINT_URL"); u != "" { // the SDK's own variable, which a configuration by hand leaves out
+		cfg.BaseEndpoint = aws.String(u)
+	}
 	patient := cfg.Copy() // LaunchInstances answers when the hosts are launched
 	patient.HTTPClient = awshttp.NewBuildableClient().WithTimeout(rounds.LaunchTimeout)
 	ports := reconcile.Ports{
