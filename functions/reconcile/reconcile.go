@@ -47,6 +47,9 @@ type Edges struct {
 	Clock func() time.Time
 	Run   clusterside.Runner
 	Log   *zap.Logger
+	// Margin ends a round's calls before the invocation's deadline; nil: the two
+	// are one.
+	Margin func(context.Context) (context.Context, context.CancelFunc)
 }
 
 // New returns the function as Lambda runs it.
@@ -57,8 +60,9 @@ func New(ports Ports, c Config, set policy.Set, e Edges) handler.Door {
 		Open: func(ctx context.Context, key, message string) (reconcile.Opened, error) {
 			return open(ctx, table, key, message)
 		},
-		Clock: e.Clock,
-		Log:   e.Log,
+		Clock:  e.Clock,
+		Log:    e.Log,
+		Margin: e.Margin,
 	}
 	return handler.Door{Log: e.Log, Batch: handler.Each(e.Log, func(ctx context.Context, m handler.Message) error {
 		return wake(ctx, rounds, set, e.Log, m)

@@ -70,6 +70,9 @@ type Rounds struct {
 	Open  Open
 	Clock func() time.Time // of the invocation, for its deadline
 	Log   *zap.Logger
+	// Margin ends what a round does some time before the invocation's deadline, so
+	// that the round can still be closed; nil: nothing hangs that long.
+	Margin func(context.Context) (context.Context, context.CancelFunc)
 }
 
 // Round reconciles one cluster once for one message. It fails if it did not
@@ -82,7 +85,7 @@ func (r Rounds) Round(ctx context.Context, p policy.Policy, message string) erro
 	if err != nil {
 		return fmt.Errorf("begin a round of %s: %w", key, err)
 	}
-	next, failure := r.guarded(ctx, p, o)
+	next, failure := r.inTime(ctx, p, o)
 	if failure != nil {
 		r.Log.Error("round failed", zap.String("key", key), zap.Int("gen", o.Gen), zap.Error(failure))
 	}
@@ -111,6 +114,16 @@ func (r Rounds) Skip(ctx context.Context, key, message string) error {
 
 // Key is the key of a cluster's rounds.
 func Key(clusterName string) string { return "reconcile#" + clusterName }
+
+// inTime makes the round end before its invocation does.
+func (r Rounds) inTime(ctx context.Context, p policy.Policy, o Opened) (time.Time, error) {
+	if r.Margin == nil {
+		return r.guarded(ctx, p, o)
+	}
+	ctx, cancel := r.Margin(ctx)
+	defer cancel()
+	return r.guarded(ctx, p, o)
+}
 
 // guarded turns a panic of the round into its failure, so that it is recorded
 // and asked for again like any other.
@@ -231,20 +244,16 @@ func sooner(a, b time.Time) time.Time {
 	return a
 }
 
-// log writes a line a decision.
+// log writes a line a decision, those without a change too.
 func (r Rounds) log(name string, gen int, p plan.Plan) {
 	for _, d := range p.Decisions {
 		fields := []zap.Field{
 			zap.String("cluster", name), zap.Int("gen", gen), zap.String("subject", string(d.Subject)),
-			zap.Int("from", d.From), zap.Int("to", d.To), zap.String("reason", string(d.Reason)),
+			zap.Int("from", d.From), zap.Int("to", d.To), zap.String("reason", string(d.Reason)), zap.Int("changes", len(d.Changes)),
 		}
 		for _, n := range d.Numbers {
 			fields = append(fields, zap.Float64(n.Name, n.Value))
 		}
-		if len(d.Changes) > 0 {
-			r.Log.Info("decided", fields...)
-		} else {
-			r.Log.Debug("kept", fields...)
-		}
+		r.Log.Info("decided", fields...)
 	}
 }

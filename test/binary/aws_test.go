@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -49,11 +52,12 @@ type fakeAWS struct {
 	gone  chan struct{} // closed at the end: whoever hangs goes
 }
 
-// newAWS makes an account with the cluster prod, on which web wants fewer tasks
-// than a policy's minimum, and a second group has a host too many.
-func newAWS(t *testing.T) *fakeAWS {
+// newAWS makes an account with the cluster prod, on which api and web want fewer
+// tasks than the policy's minimum, web without room for them, and of which the
+// second group has a host too many. The world begins five minutes before start.
+func newAWS(t *testing.T, start time.Time) *fakeAWS {
 	t.Helper()
-	start := time.Now().UTC().Truncate(time.Second)
+	start = start.Add(-5 * time.Minute)
 	c := simcloud.New(simcloud.Options{Start: start, Seed: 1, Account: account, Region: region})
 	t.Cleanup(c.Close)
 	a := &fakeAWS{cloud: c, urls: map[string]string{}, gone: make(chan struct{}), ports: map[string]any{
@@ -72,11 +76,12 @@ func (a *fakeAWS) build(t *testing.T) {
 	_, err := c.ECS().CreateCluster(ctx, &ecs.CreateClusterInput{ClusterName: aws.String(prod)})
 	check(t, err)
 	for _, g := range []simcloud.GroupSpec{{Name: "hosts", Desired: 1}, {Name: "spare", Desired: 2}} {
-		g.Cluster, g.Zones, g.InstanceType, g.CPU, g.Memory, g.Max, g.Ready = prod, []string{"eu-west-1a", "eu-west-1b"}, "m6i.large", 1024, 2048, 10, true
+		g.Cluster, g.Zones, g.InstanceType, g.CPU, g.Memory, g.Max, g.Ready = prod, []string{"eu-west-1a", "eu-west-1b"}, "m6i.large", 2048, 4096, 10, true
 		g.Boot = simcloud.Lognormal{Median: 60 * time.Second, P95: 61 * time.Second}
 		g.Attributes = map[string]string{"pool": g.Name}
 		check(t, c.AddGroup(g))
 	}
+	a.service(t, "api", "hosts", 1)
 	a.service(t, "web", "hosts", 1)
 	a.service(t, "cron", "spare", 1)
 	_, err = c.DynamoDB().CreateTable(ctx, &dynamodb.CreateTableInput{
@@ -187,6 +192,37 @@ func (a *fakeAWS) messages(name string) []string {
 	return all
 }
 
+// item is an item of the table; nil if there is none.
+func (a *fakeAWS) item(t *testing.T, pk, sk string) map[string]any {
+	t.Helper()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, i := range a.cloud.DynamoDB().Items(table) {
+		all, _ := tree(reflect.ValueOf(i)).(map[string]any)
+		if all["pk"].(map[string]any)["S"] == pk && all["sk"].(map[string]any)["S"] == sk {
+			return all
+		}
+	}
+	return nil
+}
+
+// held says whether somebody holds the lease of prod.
+func (a *fakeAWS) held(t *testing.T) bool {
+	t.Helper()
+	return a.item(t, "reconcile#prod", "lease")["holder"] != nil
+}
+
+// failures is how many rounds of prod failed in a row.
+func (a *fakeAWS) failures(t *testing.T) int {
+	t.Helper()
+	v, _ := a.item(t, "reconcile#prod", "lease")["failures"].(map[string]any)
+	n, err := strconv.Atoi(fmt.Sprint(v["N"]))
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 // env is what Lambda gives a function of this account.
 func (a *fakeAWS) env() []string {
 	return []string{
@@ -202,15 +238,29 @@ func check(t testing.TB, err error) {
 	}
 }
 
-// records is a batch as SQS gives it to Lambda.
+// records is a batch as SQS gives it to Lambda, of messages m1, m2 and so on.
 func records(bodies ...string) []byte {
-	out := `{"Records":[`
+	all := make([]string, len(bodies))
 	for n, b := range bodies {
-		if n > 0 {
-			out += ","
-		}
-		out += fmt.Sprintf(`{"messageId":"m%d","receiptHandle":"r","body":%q,"eventSource":"aws:sqs","awsRegion":%q,"attributes":{"SentTimestamp":"%d","ApproximateFirstReceiveTimestamp":"%d"}}`,
-			n+1, b, region, time.Now().UnixMilli(), time.Now().UnixMilli())
+		all[n] = record(fmt.Sprintf("m%d", n+1), b)
 	}
-	return []byte(out + "]}")
+	return batch(all...)
+}
+
+func batch(records ...string) []byte {
+	return []byte(`{"Records":[` + strings.Join(records, ",") + `]}`)
+}
+
+func record(id, body string) string {
+	now := time.Now().UnixMilli()
+	return fmt.Sprintf(`{"messageId":%q,"receiptHandle":"r","body":%q,"eventSource":"aws:sqs","awsRegion":%q,"attributes":{"SentTimestamp":"%d","ApproximateFirstReceiveTimestamp":"%d"}}`, id, body, region, now, now)
+}
+
+// text is an attribute that is a text.
+func text(v ddbtypes.AttributeValue) string {
+	s, _ := v.(*ddbtypes.AttributeValueMemberS)
+	if s == nil {
+		return ""
+	}
+	return s.Value
 }

@@ -2,6 +2,7 @@ package binary
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -140,6 +142,17 @@ func (f *function) invoke(payload []byte, left time.Duration) (answer, error) {
 	}
 }
 
+// exit waits until the process ends of itself and returns its code, or -1 if it
+// asks for an invocation instead.
+func (f *function) exit() int {
+	select {
+	case <-f.done:
+		return f.cmd.ProcessState.ExitCode()
+	case <-f.ready:
+		return -1
+	}
+}
+
 // builds are the binaries that the tests have built, in one folder for all.
 type builds struct {
 	folder string
@@ -156,13 +169,30 @@ func flags() []string {
 // once, and returns the file.
 func (b *builds) binary(t testing.TB, main string) string {
 	t.Helper()
+	return b.made(t, main, func(file string) error { return build(file, main, runtime.GOARCH) })
+}
+
+// panicking is the reconcile function, from its own source, in which a call panics.
+func (b *builds) panicking(t testing.TB) string {
+	t.Helper()
+	return b.made(t, "panicking", func(file string) error {
+		overlay, err := b.overlay(reconcileMain)
+		if err != nil {
+			return err
+		}
+		return build(file, reconcileMain, runtime.GOARCH, "-overlay", overlay)
+	})
+}
+
+func (b *builds) made(t testing.TB, name string, build func(file string) error) string {
+	t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	file := filepath.Join(b.folder, strings.ReplaceAll(main, "/", "-"))
-	err, known := b.errs[main]
+	file := filepath.Join(b.folder, strings.ReplaceAll(name, "/", "-"))
+	err, known := b.errs[name]
 	if !known {
-		err = build(file, main, runtime.GOARCH)
-		b.errs[main] = err
+		err = build(file)
+		b.errs[name] = err
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -170,8 +200,37 @@ func (b *builds) binary(t testing.TB, main string) string {
 	return file
 }
 
-func build(file, main, architecture string) error {
-	cmd := exec.Command("go", append(flags(), "-o", file, "./"+main)...)
+// overlay lets go build see a main whose configuration has one thing more.
+func (b *builds) overlay(main string) (string, error) {
+	source, err := filepath.Abs("../../" + main)
+	if err != nil {
+		return "", err
+	}
+	text, err := os.ReadFile(filepath.Join(source, "main.go"))
+	if err != nil {
+		return "", err
+	}
+	const seam = "cfg := aws.Config{"
+	if strings.Count(string(text), seam) != 1 {
+		return "", fmt.Errorf("%s has not one %q", main, seam)
+	}
+	extra, err := filepath.Abs("testdata/panics.go.txt")
+	if err != nil {
+		return "", err
+	}
+	changed, list := filepath.Join(b.folder, "main.go.txt"), filepath.Join(b.folder, "overlay.json")
+	if err := os.WriteFile(changed, []byte(strings.Replace(string(text), seam, seam+" APIOptions: panics(),", 1)), 0o600); err != nil {
+		return "", err
+	}
+	raw, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(source, "main.go"): changed, filepath.Join(source, "panics.go"): extra}})
+	if err != nil {
+		return "", err
+	}
+	return list, os.WriteFile(list, raw, 0o600)
+}
+
+func build(file, main, architecture string, more ...string) error {
+	cmd := exec.Command("go", slices.Concat(flags(), more, []string{"-o", file, "./" + main})...)
 	cmd.Dir, cmd.Env = "../..", append(os.Environ(), "GOOS=linux", "GOARCH="+architecture, "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build %s: %w\n%s", main, err, out)
