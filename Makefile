@@ -16,7 +16,7 @@ PORTABLE   := ./cmd/... ./pkg/... ./events/...
 export GOLANGCI_LINT_CACHE := $(TOOLS)/cache/golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test check format check-format vet lint check-modules generate check-fresh soak bench clean
+.PHONY: help demo build test check format check-format vet lint check-modules generate check-fresh soak bench bench-lambda clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,7 +25,8 @@ demo: ## replay a day of web traffic in the simulated cloud; needs Go only (ARGS
 	@echo "Building the command line. The first time takes two to three minutes on two cores, later times seconds."
 	@$(GO) run ./cmd/plimsoll demo $(ARGS)
 
-build: $(FUNCTIONS:%=dist/%/bootstrap) dist/plimsoll ## build the Lambda functions (linux/arm64) and the command line into dist/
+build: $(FUNCTIONS:%=dist/%/bootstrap) dist/plimsoll ## build the Lambda functions (linux/arm64), with zips and bills of materials, and the command line into dist/
+	$(GO) run ./infra/pack $(FUNCTIONS:%=dist/%)
 
 # -buildvcs=false: the bytes depend on the code alone, not on the commit.
 .PHONY: $(FUNCTIONS:%=dist/%/bootstrap) dist/plimsoll
@@ -80,10 +81,15 @@ check-fresh: generate ## fail if generate changed anything, or something is not 
 
 # Ten times the checks of make test, and hundreds of lease histories.
 soak: ## the long runs of leases and overlapping rounds: about 10 minutes
-	PLIMSOLL_SOAK=1 $(GO) test -count=1 -timeout 60m ./pkg/store ./pkg/reconcile
+	PLIMSOLL_SOAK=1 $(GO) test -count=1 -timeout 60m ./pkg/store ./pkg/reconcile ./test/binary
 
 bench: ## run the benchmarks of the planner and of the simulated cloud
 	$(GO) test -run '^$$' -bench . -benchmem ./pkg/plan/ ./pkg/simcloud/
+
+# Medians of several runs; PLIMSOLL_BENCH_RUNS=25 takes more of them.
+bench-lambda: ## measure the functions' binaries beside bare programs with the same clients; writes dist/bench-lambda.json
+	@mkdir -p dist
+	PLIMSOLL_BENCH=$(CURDIR)/dist/bench-lambda.json $(GO) test -count=1 -timeout 30m -run '^TestBenchLambda$$' -v ./test/binary | grep -v '^=== \|^--- PASS\|^PASS\|^ok'
 
 clean: ## remove what build made (the tools stay: rm -r .tools)
 	rm -rf dist
