@@ -50,6 +50,7 @@ type Edges struct {
 	// Margin ends a round's calls before the invocation's deadline; nil: the two
 	// are one.
 	Margin func(context.Context) (context.Context, context.CancelFunc)
+	Meter  Meter
 }
 
 // New returns the function as Lambda runs it.
@@ -63,6 +64,7 @@ func New(ports Ports, c Config, set policy.Set, e Edges) handler.Door {
 		Clock:  e.Clock,
 		Log:    e.Log,
 		Margin: e.Margin,
+		Meter:  func(f reconcile.Figures) { e.Meter.write(f, e.Log) },
 	}
 	return handler.Door{Log: e.Log, Batch: handler.Each(e.Log, func(ctx context.Context, m handler.Message) error {
 		return wake(ctx, rounds, set, e.Log, m)
@@ -79,11 +81,19 @@ func wake(ctx context.Context, rounds reconcile.Rounds, set policy.Set, log *zap
 	}
 	for _, p := range set {
 		if reconcile.Key(p.Cluster) == w.Key {
-			return rounds.Round(ctx, p, m.ID)
+			return rounds.Round(ctx, p, reconcile.Waking{ID: m.ID, Heard: heard(w)})
 		}
 	}
 	log.Warn("no policy has the key", zap.String("key", w.Key))
 	return rounds.Skip(ctx, w.Key, m.ID)
+}
+
+// heard is when the wait of a wake began; zero: nobody knows.
+func heard(w events.Wake) time.Time {
+	if w.Heard == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(w.Heard).UTC()
 }
 
 func open(ctx context.Context, table store.Store, key, message string) (reconcile.Opened, error) {

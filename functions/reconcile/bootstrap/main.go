@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/plimsoll-ecs/plimsoll/functions/reconcile"
+	"github.com/plimsoll-ecs/plimsoll/pkg/awscloud/tally"
 	"github.com/plimsoll-ecs/plimsoll/pkg/handler"
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
 	rounds "github.com/plimsoll-ecs/plimsoll/pkg/reconcile"
@@ -33,6 +34,8 @@ func main() {
 	if u := os.Getenv("AWS_ENDPOINT_URL"); u != "" { // the SDK's own variable, which a configuration by hand leaves out
 		cfg.BaseEndpoint = aws.String(u)
 	}
+	var calls tally.Tally
+	cfg.APIOptions = append(cfg.APIOptions, calls.Count)
 	patient := cfg.Copy() // LaunchInstances answers when the hosts are launched
 	patient.HTTPClient = awshttp.NewBuildableClient().WithTimeout(rounds.LaunchTimeout)
 	ports := reconcile.Ports{
@@ -41,7 +44,7 @@ func main() {
 	}
 	where := reconcile.Config{Table: os.Getenv("PLIMSOLL_TABLE"), Ingress: os.Getenv("PLIMSOLL_INGRESS_QUEUE")}
 	lambda.Start(reconcile.New(ports, must(where, where.Missing()), must(policy.Decode(must(os.ReadFile("policy.json")))), reconcile.Edges{
-		Clock: time.Now, Run: reconcile.Concurrent, Log: must(handler.NewLog()), Margin: margin,
+		Clock: time.Now, Run: reconcile.Concurrent, Log: must(handler.NewLog()), Margin: margin, Meter: reconcile.Meter{Out: os.Stdout, Calls: calls.Take},
 	}))
 }
 
