@@ -63,9 +63,6 @@ func decodeLookAgain(e *Event, detail *fields) {
 type Wake struct {
 	Key string `json:"key"` // as reconcile#prod; bounds as for LookAgain
 	Gen int64  `json:"gen"` // 0 or more
-	// Heard is when SQS took the first of the events that it wakes for, in ms since
-	// 1970, by SQS's own clock; 0: nobody knows. It is measured and decides nothing.
-	Heard int64 `json:"heard,omitempty"`
 }
 
 // EncodeWake returns the message's body. A key or number that DecodeWake would
@@ -74,8 +71,8 @@ func EncodeWake(w Wake) ([]byte, error) {
 	if err := checkKey(w.Key); err != nil {
 		return nil, fmt.Errorf("encode wake: %w", err)
 	}
-	if w.Gen < 0 || w.Heard < 0 {
-		return nil, fmt.Errorf("encode wake of %s: gen %d or heard %d below zero: %w", w.Key, w.Gen, w.Heard, ErrMalformed)
+	if w.Gen < 0 {
+		return nil, fmt.Errorf("encode wake of %s: gen %d below zero: %w", w.Key, w.Gen, ErrMalformed)
 	}
 	raw, err := json.Marshal(w)
 	if err != nil {
@@ -85,7 +82,7 @@ func EncodeWake(w Wake) ([]byte, error) {
 }
 
 // DecodeWake reads a Wake. Only plimsoll writes to the FIFO queues, so unlike
-// Decode it takes nothing besides key and gen, which must be there, and heard.
+// Decode it takes nothing besides key and gen, and both must be there.
 func DecodeWake(raw []byte) (Wake, error) {
 	members, err := parse(raw)
 	if err != nil {
@@ -93,11 +90,8 @@ func DecodeWake(raw []byte) (Wake, error) {
 	}
 	f := &fields{members: members, first: new(firstError)}
 	w := Wake{Key: f.key("key"), Gen: f.count("gen")}
-	if f.has("heard") {
-		w.Heard = f.count("heard")
-	}
 	for name := range members {
-		if name != "key" && name != "gen" && name != "heard" {
+		if name != "key" && name != "gen" {
 			f.fail(fmt.Sprintf("%.64q", name), "not a member of a wake")
 		}
 	}

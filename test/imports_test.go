@@ -64,7 +64,6 @@ func table() map[string]rule {
 	all["cmd/plimsoll"] = rule{ours: without(all, "bootstrap", "test"), theirs: []string{"github.com/spf13/cobra", "charm.land", "github.com/charmbracelet/x/term", yaml, sdk}} // term: how wide the terminal is
 	all["infra/pack"] = rule{theirs: []string{"github.com/CycloneDX/cyclonedx-go"}}
 	all["test/binary"] = rule{} // its tests build and run the mains, and import none
-	all["test/binary/bare/ingest"], all["test/binary/bare/reconcile"] = rule{theirs: lambda()}, rule{theirs: lambda()}
 	return all
 }
 

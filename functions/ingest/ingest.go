@@ -66,7 +66,6 @@ type ingest struct {
 type wish struct {
 	store.Heard
 	atOnce   bool
-	first    time.Time // when SQS took the first of them, or when the look was due that is asked for; zero: nobody knows
 	messages []string
 }
 
@@ -78,17 +77,7 @@ func (w *wish) add(m handler.Message, e events.Event) {
 	w.messages = append(w.messages, m.ID)
 	w.atOnce = w.atOnce || e.Kind != events.Look || m.Sent.IsZero()
 	w.Sent, w.Received = later(w.Sent, m.Sent), later(w.Received, m.Received)
-	since := m.Sent
-	if e.Kind == events.Again {
-		since = e.At
-	}
-	if w.first.IsZero() || since.Before(w.first) {
-		w.first = since
-	}
 }
-
-// since is when the wait began, in ms since 1970; 0: nobody knows.
-func (w *wish) since() int64 { return max(0, w.first.UnixMilli()) }
 
 // heard is what all of them know together.
 func (w *wish) heard() store.Heard {
@@ -118,7 +107,7 @@ func (i ingest) batch(ctx context.Context, batch []handler.Message) map[string]e
 	for _, key := range slices.Sorted(maps.Keys(wishes)) {
 		w := wishes[key]
 		err := i.waker.Wake(ctx, key, w.heard(), func(gen int) ([]byte, error) {
-			return events.EncodeWake(events.Wake{Key: key, Gen: int64(gen), Heard: w.since()})
+			return events.EncodeWake(events.Wake{Key: key, Gen: int64(gen)})
 		})
 		for _, id := range w.messages {
 			if err != nil {

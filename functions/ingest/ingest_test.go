@@ -84,9 +84,8 @@ func cmp(s, otherwise string) string {
 
 // queue is a FIFO queue that drops doubles as SQS does.
 type queue struct {
-	sent  []string // deduplication id=body
-	fail  bool
-	heard []int64 // what each of them says of when it was heard
+	sent []string // deduplication id=body
+	fail bool
 }
 
 func (q *queue) SendMessage(_ context.Context, in *sqs.SendMessageInput, _ ...func(*sqs.Options)) (*sqs.SendMessageOutput, error) {
@@ -97,8 +96,7 @@ func (q *queue) SendMessage(_ context.Context, in *sqs.SendMessageInput, _ ...fu
 	if !slices.ContainsFunc(q.sent, func(s string) bool {
 		return strings.HasPrefix(s, aws.ToString(in.MessageDeduplicationId)+"=")
 	}) {
-		wake, _ := events.DecodeWake([]byte(aws.ToString(in.MessageBody))) // of a look that is asked for there is none
-		q.sent, q.heard = append(q.sent, strings.Replace(line, fmt.Sprintf(`,"heard":%d`, wake.Heard), "", 1)), append(q.heard, wake.Heard)
+		q.sent = append(q.sent, line)
 	}
 	return &sqs.SendMessageOutput{}, nil
 }
@@ -296,24 +294,6 @@ func TestAnAlarmThatInvokesDirectlyIsTakenToo(t *testing.T) {
 	}
 	if !slices.Equal(f.sent, []string{wakesOrders}) {
 		t.Errorf("sent %q", f.sent)
-	}
-}
-
-func TestAWakeSaysWhenTheFirstOfItsEventsWasHeard(t *testing.T) {
-	task := sample(t, "ecs-task-running-bridge-dynamic-port")
-	f := newFixture()
-	f.hearAt(t, 5000, 5000, task, task)
-	f.hear(t, sample(t, "cloudwatch-alarm-lambda-action-direct"))
-	at := time.Date(2026, 8, 1, 12, 0, 30, 0, time.UTC)
-	f2 := newFixture()
-	f2.next["reconcile#orders"] = at
-	body, err := events.LookAgain("reconcile#orders", at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f2.hearAt(t, 5000, 5000, string(body))
-	if !slices.Equal(f.heard, []int64{5000}) || !slices.Equal(f2.heard, []int64{at.UnixMilli()}) {
-		t.Errorf("heard %d and, of a look that was asked for, %d", f.heard, f2.heard)
 	}
 }
 

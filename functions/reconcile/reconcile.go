@@ -81,19 +81,11 @@ func wake(ctx context.Context, rounds reconcile.Rounds, set policy.Set, log *zap
 	}
 	for _, p := range set {
 		if reconcile.Key(p.Cluster) == w.Key {
-			return rounds.Round(ctx, p, reconcile.Waking{ID: m.ID, Heard: heard(w)})
+			return rounds.Round(ctx, p, reconcile.Waking{ID: m.ID, Sent: m.Sent})
 		}
 	}
 	log.Warn("no policy has the key", zap.String("key", w.Key))
 	return rounds.Skip(ctx, w.Key, m.ID)
-}
-
-// heard is when the wait of a wake began; zero: nobody knows.
-func heard(w events.Wake) time.Time {
-	if w.Heard == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(w.Heard).UTC()
 }
 
 func open(ctx context.Context, table store.Store, key, message string) (reconcile.Opened, error) {

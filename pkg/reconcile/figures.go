@@ -14,9 +14,9 @@ type Figures struct {
 	At      time.Time // the end of the round, by a clock that all rounds share
 	Failed  bool
 	Planned *Planned       // nil: the round did not come so far
-	Lag     *time.Duration // from the first event heard to the first change that was applied; nil: none was, or nobody knows
+	Lag     *time.Duration // from the wake-up to the first change that was applied; nil: none was, or nobody knows
 
-	heard time.Time
+	sent time.Time // the wake-up
 }
 
 // Planned are the figures of a plan.
@@ -61,8 +61,8 @@ func unplaced(d plan.Decision) int {
 
 // acted takes up that a change was applied.
 func (f *Figures) acted(at time.Time) {
-	if f.Lag == nil && !f.heard.IsZero() {
-		lag := max(0, at.Sub(f.heard))
+	if f.Lag == nil && !f.sent.IsZero() {
+		lag := max(0, at.Sub(f.sent))
 		f.Lag = &lag
 	}
 }

@@ -20,7 +20,7 @@ func measured(t *testing.T, w *world, change func(*Rounds)) []Figures {
 	if change != nil {
 		change(&r)
 	}
-	_ = r.Round(t.Context(), p, Waking{ID: "m", Heard: noon.Add(-5 * time.Second)}) // each test says what should be
+	_ = r.Round(t.Context(), p, Waking{ID: "m", Sent: noon.Add(-5 * time.Second)}) // each test says what should be
 	return all
 }
 
@@ -59,7 +59,7 @@ func TestTheLagEndsWithTheFirstChange(t *testing.T) {
 	if quiet.Lag != nil {
 		t.Error("a lag from nobody knows when")
 	}
-	late := &Figures{heard: noon.Add(time.Second)}
+	late := &Figures{sent: noon.Add(time.Second)}
 	late.acted(noon)
 	if late.Lag == nil || *late.Lag != 0 {
 		t.Errorf("a lag below zero: %v", late.Lag)

@@ -53,8 +53,8 @@ type Opened struct {
 
 // Waking is the message that a round is for.
 type Waking struct {
-	ID    string    // the message's: the same when it comes again
-	Heard time.Time // when the first event was heard of that it wakes for; zero: nobody knows
+	ID   string    // the message's: the same when it comes again
+	Sent time.Time // when its queue took it, by that queue's clock; zero: nobody knows
 }
 
 // Open takes the cluster's lease for a message and raises its number. After an
@@ -94,7 +94,7 @@ func (r Rounds) Round(ctx context.Context, p policy.Policy, w Waking) error {
 	if err != nil {
 		return fmt.Errorf("begin a round of %s: %w", key, err)
 	}
-	o.figures = &Figures{Cluster: p.Cluster, heard: w.Heard}
+	o.figures = &Figures{Cluster: p.Cluster, sent: w.Sent}
 	next, failure := r.inTime(ctx, p, o)
 	if failure != nil {
 		r.Log.Error("round failed", zap.String("key", key), zap.Int("gen", o.Gen), zap.Error(failure))

@@ -85,6 +85,41 @@ func TestAGoodBatchIsAnsweredWithNoFailure(t *testing.T) {
 	if a.failures(t) != 0 {
 		t.Error("the round counts as failed")
 	}
+	measured(t, round, len(calls)-3) // ingest made three of them
+	if said := hear.said.String() + round.said.String(); strings.Contains(said, canary) {
+		t.Errorf("a secret is in %s", said)
+	}
+}
+
+// measured wants one line of metrics among what a function printed, by
+// CloudWatch's embedded metric format, which counts so many calls.
+func measured(t *testing.T, f *function, calls int) {
+	t.Helper()
+	f.kill()
+	var lines []string
+	for line := range strings.Lines(f.said.String()) {
+		if strings.Contains(line, `"_aws"`) {
+			lines = append(lines, line)
+		}
+	}
+	if len(lines) != 1 {
+		t.Fatalf("%d lines of metrics in %s", len(lines), f.said)
+	}
+	var line struct {
+		AWS struct {
+			Timestamp         int64
+			CloudWatchMetrics []struct{ Namespace string }
+		} `json:"_aws"`
+		Cluster                            string
+		Rounds, Calls, Changes, LagSeconds float64
+		HostsRequired, TasksUnplaced       float64
+		CallDollars                        float64
+	}
+	check(t, json.Unmarshal([]byte(lines[0]), &line))
+	if line.AWS.CloudWatchMetrics[0].Namespace != "Plimsoll" || line.Cluster != prod || line.Rounds != 1 || int(line.Calls) != calls || line.Changes != 2 ||
+		line.HostsRequired != 4 || line.TasksUnplaced != 4 || line.CallDollars <= 0 || line.CallDollars > 0.001 {
+		t.Errorf("%d calls were made, and the metrics say %s", calls, lines[0])
+	}
 }
 
 func TestAPoisonedMessageFailsAlone(t *testing.T) {
@@ -142,7 +177,7 @@ func TestNothingBeginsThatTheDeadlineMightCut(t *testing.T) {
 		{"time for everything", enough, "", []string{"autoscaling:LaunchInstances", "ecs:UpdateService"}},
 		{"time for a call, not for a launch", 15 * time.Second, "", []string{"ecs:UpdateService"}},
 		{"time for no call", 4 * time.Second, "", nil},
-		{"reads that do not come back", 4 * time.Second, "ecs:DescribeServices", nil},
+		{"reads that do not come back", 8 * time.Second, "ecs:DescribeServices", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a := newAWS(t, time.Now())
@@ -190,14 +225,15 @@ func TestAPanicFailsARoundAndNoFunction(t *testing.T) {
 			if err != nil || first.failed || string(first.body) != tt.want {
 				t.Errorf("%s, %v\n%s", first.body, err, f.said)
 			}
-			if said := f.said.String(); !strings.Contains(said, "planted") || !strings.Contains(said, "panics.go") {
-				t.Errorf("the log does not say where: %s", said)
-			}
 			if got := a.failures(t); got != tt.failures {
 				t.Errorf("%d failures on record", got)
 			}
 			if again, err := f.invoke(records("poison"), enough); err != nil || string(again.body) != `{"batchItemFailures":[{"itemIdentifier":"m1"}]}` {
 				t.Errorf("it does not go on: %s, %v", again.body, err)
+			}
+			f.kill() // so that all it wrote is there
+			if said := f.said.String(); !strings.Contains(said, "planted") || !strings.Contains(said, "panics.go") {
+				t.Errorf("the log does not say where: %s", said)
 			}
 		})
 	}
