@@ -95,29 +95,41 @@ func (l Line) check() error {
 	if len(l.Metrics) == 0 || len(l.Metrics) > maxMetrics || len(l.Dimensions) > maxDimensions {
 		return fmt.Errorf("%d metrics and %d dimensions; there may be 1 to %d and 0 to %d", len(l.Metrics), len(l.Dimensions), maxMetrics, maxDimensions)
 	}
-	seen := map[string]bool{"_aws": true}
-	name := func(n string) error {
-		if n == "" || len(n) > maxName || seen[n] {
-			return fmt.Errorf("the name %.64q is empty, too long or there twice", n)
-		}
-		seen[n] = true
-		return nil
-	}
+	taken := names{"_aws": true}
 	for _, d := range l.Dimensions {
-		if err := name(d.Name); err != nil {
+		if err := d.check(taken); err != nil {
 			return err
-		}
-		if d.Value == "" || len(d.Value) > maxValue {
-			return fmt.Errorf("the value of %s has 1 to %d characters, not %d", d.Name, maxValue, len(d.Value))
 		}
 	}
 	for _, m := range l.Metrics {
-		if err := name(m.Name); err != nil {
+		if err := m.check(taken); err != nil {
 			return err
 		}
-		if math.IsNaN(m.Value) || math.IsInf(m.Value, 0) {
-			return fmt.Errorf("%s is %g", m.Name, m.Value)
-		}
 	}
+	return nil
+}
+
+func (d Dimension) check(taken names) error {
+	if d.Value == "" || len(d.Value) > maxValue {
+		return fmt.Errorf("the value of %.64q has 1 to %d characters, not %d", d.Name, maxValue, len(d.Value))
+	}
+	return taken.add(d.Name)
+}
+
+func (m Metric) check(taken names) error {
+	if math.IsNaN(m.Value) || math.IsInf(m.Value, 0) {
+		return fmt.Errorf("%.64q is %g", m.Name, m.Value)
+	}
+	return taken.add(m.Name)
+}
+
+// names are the members of a line so far.
+type names map[string]bool
+
+func (n names) add(name string) error {
+	if name == "" || len(name) > maxName || n[name] {
+		return fmt.Errorf("the name %.64q is empty, too long or there twice", name)
+	}
+	n[name] = true
 	return nil
 }

@@ -25,7 +25,7 @@ func measured(t *testing.T, w *world, change func(*Rounds)) []Figures {
 }
 
 func TestARoundIsMeasuredOnceWhateverBecomesOfIt(t *testing.T) {
-	none := func(w *world) {}
+	none := func(*world) {}
 	for _, tt := range []struct {
 		name    string
 		spoil   func(*world)
