@@ -24,7 +24,7 @@ SOAK       = mkdir -p dist && PLIMSOLL_COMMIT="$$(git describe --always --dirty 
 export GOLANGCI_LINT_CACHE := $(TOOLS)/cache/golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build synth test check format check-format vet lint check-modules generate check-fresh soak figures cost bench clean
+.PHONY: help demo build synth test check format check-format vet lint check-modules generate check-fresh soak figures cost bench bench-lambda clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,7 +33,8 @@ demo: ## replay a day of web traffic in the simulated cloud; needs Go only (ARGS
 	@echo "Building the command line. The first time takes two to three minutes on two cores, later times seconds."
 	@$(GO) run ./cmd/plimsoll demo $(ARGS)
 
-build: $(FUNCTIONS:%=dist/%/bootstrap) dist/plimsoll ## build the Lambda functions (linux/arm64) and the command line into dist/
+build: $(FUNCTIONS:%=dist/%/bootstrap) dist/plimsoll ## build the Lambda functions (linux/arm64), with zips and bills of materials, and the command line into dist/
+	$(GO) run ./infra/pack $(FUNCTIONS:%=dist/%)
 
 # -buildvcs=false: the bytes depend on the code alone, not on the commit.
 .PHONY: $(FUNCTIONS:%=dist/%/bootstrap) dist/plimsoll
@@ -105,7 +106,7 @@ check-fresh: generate ## fail if generate changed anything, or something is not 
 # Ten times the checks of make test, and hundreds of lease histories; then all
 # planted bugs, each a test case that has to be caught; then SEEDS runs.
 soak: ## the long runs of leases, of planted bugs, and of SEEDS=200 windows of scenarios with all faults
-	PLIMSOLL_SOAK=1 $(GO) test -count=1 -timeout 60m ./pkg/store ./pkg/reconcile
+	PLIMSOLL_SOAK=1 $(GO) test -count=1 -timeout 60m ./pkg/store ./pkg/reconcile ./test/binary
 	@$(GO) test -count=1 -v -run Planted ./pkg/store ./pkg/reconcile ./pkg/scenario ./pkg/soak | awk -f test/planted.awk
 	@$(SOAK)
 
@@ -120,6 +121,11 @@ cost: ## count anew what the controller costs, for docs/operations.md: many minu
 
 bench: ## run the benchmarks of the planner and of the simulated cloud
 	$(GO) test -run '^$$' -bench . -benchmem ./pkg/plan/ ./pkg/simcloud/
+
+# Medians of several runs; PLIMSOLL_BENCH_RUNS=25 takes more of them.
+bench-lambda: ## measure the functions' binaries beside bare programs with the same clients; writes dist/bench-lambda.json
+	@mkdir -p dist
+	PLIMSOLL_BENCH=$(CURDIR)/dist/bench-lambda.json $(GO) test -count=1 -timeout 30m -run '^TestBenchLambda$$' -v ./test/binary | grep -v '^=== \|^--- PASS\|^PASS\|^ok'
 
 clean: ## remove what build made (the tools stay: rm -r .tools .venv)
 	rm -rf dist cdk.out

@@ -44,15 +44,17 @@ func table() map[string]rule {
 		"pkg/reconcile":            {ours: words("pkg/cluster pkg/plan pkg/policy"), theirs: []string{zap}},
 		"pkg/handler":              {ours: words("events"), theirs: []string{"github.com/aws/aws-lambda-go/events", zap}},
 		"pkg/awscloud/clusterside": {ours: words("pkg/cluster"), theirs: []string{sdk, smithy}},
+		"pkg/awscloud/tally":       {theirs: []string{sdk, smithy}},
+		"pkg/emf":                  {pure: true, blind: true},
 		"pkg/store":                {ours: words("pkg/cluster pkg/plan"), theirs: []string{sdk + "/aws", sdk + "/service/dynamodb", sdk + "/service/sqs"}},
 		"pkg/simcloud":             {theirs: []string{sdk, smithy}, blind: true},
 
 		// ingest decides nothing: it names keys (pkg/reconcile's Key) and wakes them (pkg/store's Waker).
 		"functions/ingest":    {ours: words("events pkg/handler pkg/policy pkg/reconcile pkg/store"), theirs: []string{zap}},
-		"functions/reconcile": {ours: words("events pkg/awscloud/clusterside pkg/cluster pkg/handler pkg/plan pkg/policy pkg/reconcile pkg/store"), theirs: []string{zap}},
+		"functions/reconcile": {ours: words("events pkg/awscloud/clusterside pkg/cluster pkg/emf pkg/handler pkg/plan pkg/policy pkg/reconcile pkg/store"), theirs: []string{zap}},
 
 		"functions/ingest/bootstrap":    {ours: words("functions/ingest pkg/handler pkg/policy"), theirs: lambda()},
-		"functions/reconcile/bootstrap": {ours: words("functions/reconcile pkg/handler pkg/policy pkg/reconcile"), theirs: lambda()},
+		"functions/reconcile/bootstrap": {ours: words("functions/reconcile pkg/awscloud/tally pkg/handler pkg/policy pkg/reconcile"), theirs: lambda()},
 
 		"test":      {},
 		"test/peer": {}, // tests only: they put everything over moto
@@ -65,6 +67,8 @@ func table() map[string]rule {
 	// infra mirrors the code: rules, alarms, and rights from the functions' ports.
 	all["infra"] = rule{ours: words("events functions/ingest functions/reconcile pkg/policy pkg/policy/file pkg/store"), theirs: cdk()}
 	all["infra/app"] = rule{ours: words("infra"), theirs: words("github.com/aws/jsii-runtime-go")}
+	all["infra/pack"] = rule{theirs: []string{"github.com/CycloneDX/cyclonedx-go"}}
+	all["test/binary"] = rule{} // its tests build and run the mains, and import none
 	return all
 }
 

@@ -47,6 +47,10 @@ type Edges struct {
 	Clock func() time.Time
 	Run   clusterside.Runner
 	Log   *zap.Logger
+	// Margin ends a round's calls before the invocation's deadline; nil: the two
+	// are one.
+	Margin func(context.Context) (context.Context, context.CancelFunc)
+	Meter  Meter
 }
 
 // New returns the function as Lambda runs it.
@@ -57,8 +61,10 @@ func New(ports Ports, c Config, set policy.Set, e Edges) handler.Door {
 		Open: func(ctx context.Context, key, message string) (reconcile.Opened, error) {
 			return open(ctx, table, key, message)
 		},
-		Clock: e.Clock,
-		Log:   e.Log,
+		Clock:  e.Clock,
+		Log:    e.Log,
+		Margin: e.Margin,
+		Meter:  func(f reconcile.Figures) { e.Meter.write(f, e.Log) },
 	}
 	return handler.Door{Log: e.Log, Batch: handler.Each(e.Log, func(ctx context.Context, m handler.Message) error {
 		return wake(ctx, rounds, set, e.Log, m)
@@ -75,7 +81,7 @@ func wake(ctx context.Context, rounds reconcile.Rounds, set policy.Set, log *zap
 	}
 	for _, p := range set {
 		if reconcile.Key(p.Cluster) == w.Key {
-			return rounds.Round(ctx, p, m.ID)
+			return rounds.Round(ctx, p, reconcile.Waking{ID: m.ID, Sent: m.Sent})
 		}
 	}
 	log.Warn("no policy has the key", zap.String("key", w.Key))

@@ -164,7 +164,7 @@ func (v *overlap) round(ctx context.Context, id string, d delivery) error {
 		e.Session = s
 		return Opened{Session: e, Gen: s.Gen, Left: s.Left, Now: s.Now, Recall: e.recall}, nil
 	}}
-	return rounds.Round(ctx, townPolicy(), id)
+	return rounds.Round(ctx, townPolicy(), Waking{ID: id})
 }
 
 // edge is one invocation's way to the table and the cloud, with its troubles.

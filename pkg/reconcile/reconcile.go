@@ -47,6 +47,14 @@ type Opened struct {
 	Left    func() time.Duration // of the lease, by this round's own clock
 	Now     func() time.Time     // by a clock that all rounds share
 	Recall  func(context.Context) (cluster.Memory, []cluster.Intent, error)
+
+	figures *Figures // of the round, as far as it has come
+}
+
+// Waking is the message that a round is for.
+type Waking struct {
+	ID   string    // the message's: the same when it comes again
+	Sent time.Time // when its queue took it, by that queue's clock; zero: nobody knows
 }
 
 // Open takes the cluster's lease for a message and raises its number. After an
@@ -70,25 +78,34 @@ type Rounds struct {
 	Open  Open
 	Clock func() time.Time // of the invocation, for its deadline
 	Log   *zap.Logger
+	// Margin ends what a round does some time before the invocation's deadline, so
+	// that the round can still be closed; nil: nothing hangs that long.
+	Margin func(context.Context) (context.Context, context.CancelFunc)
+	Meter  func(Figures) // takes what a round came to; nil: nobody does. No round depends on it
 }
 
 // Round reconciles one cluster once for one message. It fails if it did not
 // begin, or could not give its lease back: the same message alone may take that
 // over at once, so it must come again. A round that fails otherwise is recorded,
 // and asks to be woken again.
-func (r Rounds) Round(ctx context.Context, p policy.Policy, message string) error {
+func (r Rounds) Round(ctx context.Context, p policy.Policy, w Waking) error {
 	key := Key(p.Cluster)
-	o, err := r.Open(ctx, key, message)
+	o, err := r.Open(ctx, key, w.ID)
 	if err != nil {
 		return fmt.Errorf("begin a round of %s: %w", key, err)
 	}
-	next, failure := r.guarded(ctx, p, o)
+	o.figures = &Figures{Cluster: p.Cluster, sent: w.Sent}
+	next, failure := r.inTime(ctx, p, o)
 	if failure != nil {
 		r.Log.Error("round failed", zap.String("key", key), zap.Int("gen", o.Gen), zap.Error(failure))
 	}
 	held, err := o.Session.Close(ctx, next, failure)
 	if err != nil {
 		r.Log.Error("round not closed", zap.String("key", key), zap.Int("gen", o.Gen), zap.Bool("held", held), zap.Error(err))
+	}
+	if r.Meter != nil {
+		o.figures.At, o.figures.Failed = o.Now(), failure != nil || err != nil
+		r.Meter(*o.figures)
 	}
 	if held {
 		return fmt.Errorf("end a round of %s: %w", key, err)
@@ -111,6 +128,16 @@ func (r Rounds) Skip(ctx context.Context, key, message string) error {
 
 // Key is the key of a cluster's rounds.
 func Key(clusterName string) string { return "reconcile#" + clusterName }
+
+// inTime makes the round end before its invocation does.
+func (r Rounds) inTime(ctx context.Context, p policy.Policy, o Opened) (time.Time, error) {
+	if r.Margin == nil {
+		return r.guarded(ctx, p, o)
+	}
+	ctx, cancel := r.Margin(ctx)
+	defer cancel()
+	return r.guarded(ctx, p, o)
+}
 
 // guarded turns a panic of the round into its failure, so that it is recorded
 // and asked for again like any other.
@@ -145,6 +172,7 @@ func (r Rounds) round(ctx context.Context, p policy.Policy, o Opened) (time.Time
 	if err := o.Session.Note(ctx, decided, begun, ended); err != nil {
 		return time.Time{}, err
 	}
+	o.figures.decided(state, decided)
 	r.log(p.Cluster, o.Gen, decided)
 	return r.do(ctx, p.Cluster, o, begun, decided.Next)
 }
@@ -193,7 +221,9 @@ func (r Rounds) do(ctx context.Context, name string, o Opened, intents []cluster
 		default:
 			i = r.Cloud.Apply(ctx, name, i, func() error { return r.time(ctx, o, i.Verb) })
 		}
-		if i.Outcome != cluster.OutcomeApplied {
+		if i.Outcome == cluster.OutcomeApplied {
+			o.figures.acted(o.Now())
+		} else {
 			stopped[i.Subject] = true
 			next = sooner(next, o.Now().Add(refusedAgain))
 		}
@@ -231,20 +261,16 @@ func sooner(a, b time.Time) time.Time {
 	return a
 }
 
-// log writes a line a decision.
+// log writes a line a decision, those without a change too.
 func (r Rounds) log(name string, gen int, p plan.Plan) {
 	for _, d := range p.Decisions {
 		fields := []zap.Field{
 			zap.String("cluster", name), zap.Int("gen", gen), zap.String("subject", string(d.Subject)),
-			zap.Int("from", d.From), zap.Int("to", d.To), zap.String("reason", string(d.Reason)),
+			zap.Int("from", d.From), zap.Int("to", d.To), zap.String("reason", string(d.Reason)), zap.Int("changes", len(d.Changes)),
 		}
 		for _, n := range d.Numbers {
 			fields = append(fields, zap.Float64(n.Name, n.Value))
 		}
-		if len(d.Changes) > 0 {
-			r.Log.Info("decided", fields...)
-		} else {
-			r.Log.Debug("kept", fields...)
-		}
+		r.Log.Info("decided", fields...)
 	}
 }

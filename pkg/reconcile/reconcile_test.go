@@ -128,7 +128,7 @@ func newWorld() (*world, policy.Policy) {
 
 func TestARoundNotesEveryIntentBeforeItsCallAndTellsItsOutcome(t *testing.T) {
 	w, p := newWorld()
-	if err := w.rounds().Round(t.Context(), p, "m"); err != nil {
+	if err := w.rounds().Round(t.Context(), p, Waking{ID: "m"}); err != nil {
 		t.Fatal(err)
 	}
 	if len(w.applied) != 2 || len(w.intents) != 2 || !w.closed || w.failure != nil {
@@ -144,7 +144,7 @@ func TestARoundNotesEveryIntentBeforeItsCallAndTellsItsOutcome(t *testing.T) {
 func TestObserveModeRecordsDecisionsAndChangesNothing(t *testing.T) {
 	w, p := newWorld()
 	p.Mode = policy.Observe
-	if err := w.rounds().Round(t.Context(), p, "m"); err != nil {
+	if err := w.rounds().Round(t.Context(), p, Waking{ID: "m"}); err != nil {
 		t.Fatal(err)
 	}
 	if len(w.applied) != 0 || len(w.intents) != 0 {
@@ -175,7 +175,7 @@ func TestHowARoundThatGoesWrongEnds(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w, p := newWorld()
 			tt.wrong(w)
-			if err := w.rounds().Round(t.Context(), p, "m"); err != nil {
+			if err := w.rounds().Round(t.Context(), p, Waking{ID: "m"}); err != nil {
 				t.Fatal(err)
 			}
 			if len(w.applied) != tt.applied || !w.closed {
@@ -218,7 +218,7 @@ func TestALaterChangeOfASubjectIsSkippedOnceAnEarlierOneFailed(t *testing.T) {
 func TestARefusalIsSeenByOneRoundAndThenEnds(t *testing.T) {
 	w, p := newWorld()
 	w.intents["old"] = cluster.Intent{ID: "old", Change: cluster.Change{Verb: cluster.SetDesiredCount, Subject: "service/api", From: 0, To: 2}, At: noon, Outcome: cluster.OutcomeRefused}
-	if err := w.rounds().Round(t.Context(), p, "m"); err != nil {
+	if err := w.rounds().Round(t.Context(), p, Waking{ID: "m"}); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.ContainsFunc(w.ended, func(i cluster.Intent) bool { return i.ID == "old" }) {
@@ -231,7 +231,7 @@ func TestARoundThatGetsNoLeaseHasNotBegun(t *testing.T) {
 	r := w.rounds()
 	leased := errors.New("leased")
 	r.Open = func(context.Context, string, string) (Opened, error) { return Opened{}, leased }
-	if err := r.Round(t.Context(), p, "m"); !errors.Is(err, leased) || w.closed {
+	if err := r.Round(t.Context(), p, Waking{ID: "m"}); !errors.Is(err, leased) || w.closed {
 		t.Errorf("round %v, closed %t", err, w.closed)
 	}
 }
@@ -239,7 +239,7 @@ func TestARoundThatGetsNoLeaseHasNotBegun(t *testing.T) {
 func TestARoundThatCannotGiveItsLeaseBackComesAgain(t *testing.T) {
 	w, p := newWorld()
 	w.held = true
-	if err := w.rounds().Round(t.Context(), p, "m"); err == nil {
+	if err := w.rounds().Round(t.Context(), p, Waking{ID: "m"}); err == nil {
 		t.Error("the message counts as done, and nobody else may take the lease for six minutes")
 	}
 	if err := w.rounds().Skip(t.Context(), "k", "m"); err == nil {

@@ -45,6 +45,7 @@ type world struct {
 	others []Scenario        // whose clusters the same controller steers beside its own
 	missed []Held            // happenings that did not take place
 	spoil  sabotage          // nil: nothing
+	sink   io.Writer         // of the functions' metrics, which go where their logs go; nil: nowhere
 }
 
 // sabotage puts misbehaving ports in place of those of reconcile: a test's, to
@@ -129,6 +130,7 @@ func (w *world) service(ctx context.Context, s Service) error {
 		Family: aws.String(s.Name), NetworkMode: ecstypes.NetworkModeBridge,
 		ContainerDefinitions: []ecstypes.ContainerDefinition{{
 			Name: aws.String(s.Name), Image: aws.String(s.Name + ":1"), Cpu: int32(s.CPU), Memory: aws.Int32(int32(s.Memory)), Essential: aws.Bool(true), //nolint:gosec // checked
+			Environment:  []ecstypes.KeyValuePair{{Name: aws.String("PASSWORD"), Value: aws.String(canary)}},
 			PortMappings: []ecstypes.PortMapping{{ContainerPort: aws.Int32(8080), HostPort: aws.Int32(int32(s.Port))}}, //nolint:gosec // checked
 		}},
 	})
@@ -223,7 +225,7 @@ func (w *world) functions(context.Context) error {
 		w.spoil(w, &ports)
 	}
 	steer := reconcile.New(ports,
-		reconcile.Config{Table: table, Ingress: w.urls[ingress]}, set, reconcile.Edges{Clock: c.Clock, Run: c.Gather(sideCalls), Log: w.log})
+		reconcile.Config{Table: table, Ingress: w.urls[ingress]}, set, reconcile.Edges{Clock: c.Clock, Run: c.Gather(sideCalls), Log: w.log, Meter: reconcile.Meter{Out: w.sink}})
 	if err := c.Lambda().Register("ingest", hear.Invoke, simcloud.FunctionConfig{Timeout: time.Minute}); err != nil {
 		return err
 	}
@@ -293,8 +295,26 @@ func (w *world) logger(out io.Writer) *zap.Logger {
 	encoder.EncodeTime = func(_ time.Time, e zapcore.PrimitiveArrayEncoder) {
 		e.AppendString(w.cloud.Now().Format(time.RFC3339Nano))
 	}
+	w.sink = aliveWriter{w.cloud.Faults().Sink(out), w.cloud}
 	core := zapcore.NewCore(zapcore.NewJSONEncoder(encoder), zapcore.AddSync(w.cloud.Faults().Sink(out)), zap.InfoLevel)
 	return zap.New(aliveCore{core, w.cloud}, zap.ErrorOutput(zapcore.AddSync(io.Discard))) // a log that fails is no cause for another
+}
+
+// canary is what every task definition has in its environment: a secret, which
+// nothing that plimsoll writes may ever hold.
+const canary = "canary-5d0c7a1e-never-to-be-seen"
+
+// aliveWriter is aliveCore for what is no log.
+type aliveWriter struct {
+	io.Writer
+	cloud *simcloud.Cloud
+}
+
+func (w aliveWriter) Write(p []byte) (int, error) {
+	if !w.cloud.Alive() {
+		return len(p), nil
+	}
+	return w.Writer.Write(p)
 }
 
 // aliveCore discards what a killed invocation logs while it unwinds.

@@ -38,6 +38,7 @@ type ecsContainer struct {
 	ports       []ecsMapping
 	check       *types.HealthCheck
 	stopTimeout time.Duration
+	environment []types.KeyValuePair // kept and told, as ECS does; no task here reads it
 }
 
 // ecsMapping is a port mapping; host 0 asks for a dynamic port.
@@ -177,13 +178,14 @@ func copied[T any](p *T) *T {
 
 // add takes a container into the definition.
 func (d *ecsDefinition) add(in types.ContainerDefinition) error {
-	if err := onlyMembers(in, "Name", "Image", "Cpu", "Memory", "MemoryReservation", "Essential", "PortMappings", "HealthCheck", "StopTimeout", "LogConfiguration"); err != nil {
+	if err := onlyMembers(in, "Name", "Image", "Cpu", "Memory", "MemoryReservation", "Essential", "PortMappings", "HealthCheck", "StopTimeout", "LogConfiguration", "Environment"); err != nil {
 		return err
 	}
 	c := ecsContainer{
 		name: aws.ToString(in.Name), image: aws.ToString(in.Image), cpu: int(in.Cpu),
 		memory: copied(in.Memory), reservation: copied(in.MemoryReservation), essential: in.Essential == nil || *in.Essential,
 		check: copied(in.HealthCheck), stopTimeout: 30 * time.Second,
+		environment: pairs(in.Environment),
 	}
 	if c.check != nil {
 		c.check.Command = slices.Clone(c.check.Command)
@@ -203,6 +205,15 @@ func (d *ecsDefinition) add(in types.ContainerDefinition) error {
 	}
 	d.containers = append(d.containers, c)
 	return nil
+}
+
+// pairs copies an environment.
+func pairs(in []types.KeyValuePair) []types.KeyValuePair {
+	var all []types.KeyValuePair
+	for _, p := range in {
+		all = append(all, types.KeyValuePair{Name: copied(p.Name), Value: copied(p.Value)})
+	}
+	return all
 }
 
 func (d *ecsDefinition) mapping(p types.PortMapping) (ecsMapping, error) {
@@ -288,6 +299,7 @@ func (c ecsContainer) describe() types.ContainerDefinition {
 	out := types.ContainerDefinition{
 		Name: aws.String(c.name), Image: aws.String(c.image), Cpu: int32(c.cpu), Memory: copied(c.memory), MemoryReservation: copied(c.reservation),
 		Essential: aws.Bool(c.essential), HealthCheck: copied(c.check), StopTimeout: aws.Int32(int32(c.stopTimeout / time.Second)),
+		Environment: pairs(c.environment),
 	}
 	if c.check != nil {
 		out.HealthCheck.Command = slices.Clone(c.check.Command)

@@ -25,6 +25,9 @@ func main() {
 		Credentials: credentials.NewStaticCredentialsProvider(os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY"), os.Getenv("AWS_SESSION_TOKEN")),
 		HTTPClient:  awshttp.NewBuildableClient().WithTimeout(5 * time.Second),
 	}
+	if u := os.Getenv("AWS_ENDPOINT_URL"); u != "" { // the SDK's own variable, which a configuration by hand leaves out
+		cfg.BaseEndpoint = aws.String(u)
+	}
 	ports := ingest.Ports{DynamoDB: dynamodb.NewFromConfig(cfg), SQS: sqs.NewFromConfig(cfg)}
 	where := ingest.Config{
 		Account: os.Getenv("PLIMSOLL_ACCOUNT"), Region: cfg.Region,

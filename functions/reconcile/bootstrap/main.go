@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"log"
 	"os"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/plimsoll-ecs/plimsoll/functions/reconcile"
+	"github.com/plimsoll-ecs/plimsoll/pkg/awscloud/tally"
 	"github.com/plimsoll-ecs/plimsoll/pkg/handler"
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
 	rounds "github.com/plimsoll-ecs/plimsoll/pkg/reconcile"
@@ -29,6 +31,11 @@ func main() {
 		Credentials: credentials.NewStaticCredentialsProvider(os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY"), os.Getenv("AWS_SESSION_TOKEN")),
 		HTTPClient:  awshttp.NewBuildableClient().WithTimeout(rounds.CallTimeout),
 	}
+	if u := os.Getenv("AWS_ENDPOINT_URL"); u != "" { // the SDK's own variable, which a configuration by hand leaves out
+		cfg.BaseEndpoint = aws.String(u)
+	}
+	var calls tally.Tally
+	cfg.APIOptions = append(cfg.APIOptions, calls.Count)
 	patient := cfg.Copy() // LaunchInstances answers when the hosts are launched
 	patient.HTTPClient = awshttp.NewBuildableClient().WithTimeout(rounds.LaunchTimeout)
 	ports := reconcile.Ports{
@@ -37,8 +44,18 @@ func main() {
 	}
 	where := reconcile.Config{Table: os.Getenv("PLIMSOLL_TABLE"), Ingress: os.Getenv("PLIMSOLL_INGRESS_QUEUE")}
 	lambda.Start(reconcile.New(ports, must(where, where.Missing()), must(policy.Decode(must(os.ReadFile("policy.json")))), reconcile.Edges{
-		Clock: time.Now, Run: reconcile.Concurrent, Log: must(handler.NewLog()),
+		Clock: time.Now, Run: reconcile.Concurrent, Log: must(handler.NewLog()), Margin: margin, Meter: reconcile.Meter{Out: os.Stdout, Calls: calls.Take},
 	}))
+}
+
+// margin ends a round's calls a tenth of the time that is left, and five seconds
+// at most, before the deadline: the lease must still be given back then.
+func margin(ctx context.Context) (context.Context, context.CancelFunc) {
+	end, bounded := ctx.Deadline()
+	if !bounded {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, end.Add(-min(5*time.Second, time.Until(end)/10)))
 }
 
 // must ends the start: what is wrong with a deployment must fail no message.

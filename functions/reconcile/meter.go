@@ -1,0 +1,70 @@
+package reconcile
+
+import (
+	"io"
+	"maps"
+	"slices"
+
+	"go.uber.org/zap"
+
+	"github.com/plimsoll-ecs/plimsoll/pkg/emf"
+	"github.com/plimsoll-ecs/plimsoll/pkg/reconcile"
+)
+
+// namespace is that of all metrics about plimsoll itself.
+const namespace = "Plimsoll"
+
+// Meter is where a function's figures go, and what counts its calls.
+type Meter struct {
+	Out   io.Writer                           // CloudWatch's embedded metric format, a line a round; nil: nowhere
+	Calls func() (calls int, dollars float64) // since it was asked last; nil: nobody counts
+}
+
+// write prints what a round came to. What goes wrong with that is logged, where
+// the log still works, and changes nothing.
+func (m Meter) write(f reconcile.Figures, log *zap.Logger) {
+	if m.Out == nil {
+		return
+	}
+	raw, err := m.line(f).Encode()
+	if err == nil {
+		_, err = m.Out.Write(raw)
+	}
+	if err != nil {
+		log.Warn("metrics not written", zap.String("cluster", f.Cluster), zap.Error(err))
+	}
+}
+
+// line is a round's metrics; docs/architecture.md says what each of them is. What
+// the round did not come to know is absent.
+func (m Meter) line(f reconcile.Figures) emf.Line {
+	l := emf.Line{Namespace: namespace, At: f.At, Dimensions: []emf.Dimension{{Name: "Cluster", Value: f.Cluster}}}
+	add := func(name string, unit emf.Unit, v float64) {
+		l.Metrics = append(l.Metrics, emf.Metric{Name: name, Unit: unit, Value: v})
+	}
+	failed := 0.0
+	if f.Failed {
+		failed = 1
+	}
+	add("Rounds", emf.Count, 1)
+	add("RoundsFailed", emf.Count, failed)
+	if p := f.Planned; p != nil {
+		add("Changes", emf.Count, float64(p.Changes))
+		add("TasksWaiting", emf.Count, float64(p.Waiting))
+		add("WaitSeconds", emf.Seconds, p.Wait.Seconds())
+		add("TasksUnplaced", emf.Count, float64(p.Unplaced))
+		add("HostsRequired", emf.Count, float64(p.Hosts))
+		for _, r := range slices.Sorted(maps.Keys(p.Reasons)) {
+			add("Decisions."+string(r), emf.Count, float64(p.Reasons[r]))
+		}
+	}
+	if f.Lag != nil {
+		add("LagSeconds", emf.Seconds, f.Lag.Seconds())
+	}
+	if m.Calls != nil {
+		calls, dollars := m.Calls()
+		add("Calls", emf.Count, float64(calls))
+		add("CallDollars", emf.None, dollars)
+	}
+	return l
+}
