@@ -62,7 +62,7 @@ func table() map[string]rule {
 	// scenario plays the operator and the deployment: it makes clusters, queues and alarms by the SDK's words.
 	all["pkg/scenario"] = rule{ours: without(all, "bootstrap", "test", "peer"), theirs: []string{sdk + "/aws", sdk + "/service", yaml, zap}}
 	all["pkg/report"] = rule{ours: words("pkg/cluster pkg/plan pkg/policy pkg/scenario"), theirs: []string{"charm.land"}}
-	all["pkg/soak"] = rule{ours: words("pkg/cluster pkg/plan pkg/policy pkg/scenario pkg/simcloud")} // simcloud: which faults there are
+	all["pkg/soak"] = rule{ours: words("pkg/cluster pkg/plan pkg/policy pkg/scenario pkg/simcloud")}                                                                                    // simcloud: which faults there are
 	all["cmd/plimsoll"] = rule{ours: without(all, "bootstrap", "test", "peer"), theirs: []string{"github.com/spf13/cobra", "charm.land", "github.com/charmbracelet/x/term", yaml, sdk}} // term: how wide the terminal is
 	// infra mirrors the code: rules, alarms, and rights from the functions' ports.
 	all["infra"] = rule{ours: words("events functions/ingest functions/reconcile pkg/policy pkg/policy/file pkg/store"), theirs: cdk()}

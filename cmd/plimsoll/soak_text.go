@@ -25,7 +25,7 @@ func (q soaking) summary(sum soak.Summary) string {
 	fmt.Fprintf(&b, "%d trials of %s, seeds %d to %d, commit %s\n", sum.Trials, strings.Join(sum.Scenarios, ", "), sum.First, sum.First+uint64(sum.Trials)-1, sum.Commit) //nolint:gosec // not negative
 	fmt.Fprintf(&b, "%.1f virtual hours in %.0f s; the slowest trial, of %s with seed %d, took %.1f s\n", sum.VirtualHours, sum.Seconds, sum.Slowest.Scenario, sum.Slowest.Seed, sum.Slowest.Seconds)
 	fmt.Fprintf(&b, "%d rounds, %d invocations, %d actions made wrong by the world between look and call\n", sum.Rounds, sum.Invocations, sum.Raced)
-	fmt.Fprintf(&b, "services under their floor, by who is to blame: %s\n", counted(sum.Dips))
+	fmt.Fprintf(&b, "services under their floor, by who is to blame: %s\n", tallied(sum.Dips))
 	fmt.Fprintf(&b, "faults that struck:\n")
 	for _, name := range slices.Sorted(maps.Keys(sum.Faults)) {
 		fmt.Fprintf(&b, "  %-24s %8d\n", name, sum.Faults[name])
@@ -37,12 +37,12 @@ func (q soaking) summary(sum soak.Summary) string {
 	for _, n := range sum.Violations {
 		violations += n
 	}
-	fmt.Fprintf(&b, "soak: %d trials, %d of them broke a promise, %d violations: %s\n", sum.Trials, sum.Broken, violations, counted(sum.Violations))
+	fmt.Fprintf(&b, "soak: %d trials, %d of them broke a promise, %d violations: %s\n", sum.Trials, sum.Broken, violations, tallied(sum.Violations))
 	return b.String()
 }
 
-// counted are counts by name, in words.
-func counted(all map[string]int) string {
+// tallied are counts by name, in words.
+func tallied(all map[string]int) string {
 	parts := make([]string, 0, len(all))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		parts = append(parts, fmt.Sprintf("%s %d", name, all[name]))
@@ -66,12 +66,12 @@ func (q soaking) failure(f soak.Failure, commit string) string {
 	}
 	fmt.Fprintf(&b, "  again: %s\n", q.again(f))
 	if f.ShrinkRun > 0 {
-		fmt.Fprintf(&b, "  made small in %d runs: %s, before %s\n", f.ShrinkRun, sized(f.After), sized(f.Before))
+		fmt.Fprintf(&b, "  made small in %d runs: %s, before %s\n", f.ShrinkRun, small(f.After), small(f.Before))
 	}
 	fmt.Fprintf(&b, "  small: %s\n", q.small(f))
 	return b.String()
 }
 
-func sized(s soak.Size) string {
+func small(s soak.Size) string {
 	return fmt.Sprintf("%d faults, %d happenings, %d services, %d groups, %d minutes", s.Faults, s.Happenings, s.Services, s.Groups, s.Minutes)
 }

@@ -21,8 +21,8 @@ func (w *world) leaks(logs, secret string) []string {
 		all = append(all, fmt.Sprintf("logs and metrics: %.300s", logs[max(0, n-200):]))
 	}
 	for _, i := range w.cloud.DynamoDB().Items(table) {
-		if strings.Contains(written(i), secret) {
-			all = append(all, "record: "+written(i))
+		if strings.Contains(everything(i), secret) {
+			all = append(all, "record: "+everything(i))
 		}
 	}
 	for name := range w.urls {
@@ -36,8 +36,8 @@ func (w *world) leaks(logs, secret string) []string {
 	return all
 }
 
-// written is all of an item, as text.
-func written(i any) string {
+// everything is all of an item, as text.
+func everything(i any) string {
 	raw, err := json.Marshal(i)
 	if err != nil {
 		return err.Error()

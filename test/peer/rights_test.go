@@ -275,8 +275,9 @@ func (s stage) denied(name string, actions []string, does ...func(stage)) []stri
 // by is the same memory by other rights.
 func (m memory) by(c aws.CredentialsProvider) memory {
 	m.world = m.as(c)
-	m.DB, m.Queue = m.dynamodb(), m.sqs()
-	m.waker.DB, m.waker.Queue = m.DB, m.Queue
+	db := m.dynamodb()
+	m.DB, m.Queue = db, m.sqs()
+	m.waker.DB, m.waker.Queue = db, m.Queue
 	return m
 }
 
