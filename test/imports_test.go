@@ -64,7 +64,7 @@ func table() map[string]rule {
 }
 
 // lambda is what a function's main puts together.
-func lambda() []string { return []string{"github.com/aws/aws-lambda-go/lambda", sdk, zap} }
+func lambda() []string { return []string{"github.com/aws/aws-lambda-go/lambda", sdk, smithy, zap} }
 
 func words(s string) []string { return strings.Fields(s) }
 

@@ -84,7 +84,7 @@ func (f *fixture) open(holder string) *Session {
 
 func (f *fixture) close(o *Session, next time.Time, failure error) {
 	f.Helper()
-	if _, err := o.Close(f.Context(), next, failure); err != nil {
+	if _, err := o.Close(f.Context(), next, 0, failure); err != nil {
 		f.Fatal(err)
 	}
 }
@@ -156,7 +156,7 @@ func TestALeaseThatCannotBeGivenBackIsHeld(t *testing.T) {
 	f := newFixture(t)
 	o := f.open("a")
 	o.store.DB = &conflicting{DynamoDB: f.DB, left: 9}
-	if held, err := o.Close(t.Context(), time.Time{}, nil); !held || err == nil {
+	if held, err := o.Close(t.Context(), time.Time{}, 0, nil); !held || err == nil {
 		t.Errorf("held %t, %v", held, err)
 	}
 }
@@ -197,8 +197,8 @@ func TestWhoeverWasTakenOverWritesNothing(t *testing.T) {
 	for name, write := range map[string]func(*Session) error{
 		"note":  func(o *Session) error { return o.Note(t.Context(), plan.Plan{}, []cluster.Intent{i}, nil) },
 		"tell":  func(o *Session) error { return o.Tell(t.Context(), i) },
-		"again": func(o *Session) error { return closing(o.Close(t.Context(), f.now.Add(20*time.Second), nil)) },
-		"close": func(o *Session) error { return closing(o.Close(t.Context(), time.Time{}, nil)) },
+		"again": func(o *Session) error { return closing(o.Close(t.Context(), f.now.Add(20*time.Second), 0, nil)) },
+		"close": func(o *Session) error { return closing(o.Close(t.Context(), time.Time{}, 0, nil)) },
 	} {
 		before := f.cloud.DynamoDB().Items("plimsoll")
 		if err := write(first); !errors.Is(err, ErrFenced) && name != "note" || err == nil && name != "note" {
@@ -252,7 +252,7 @@ func TestALookThatCannotBeAskedForDoesNotKeepTheLease(t *testing.T) {
 	f := newFixture(t)
 	queue := f.Queue
 	f.Queue = brokenQueue{}
-	if held, err := f.open("a").Close(t.Context(), f.now.Add(20*time.Second), nil); held || err == nil || !strings.Contains(err.Error(), "the queue is away") {
+	if held, err := f.open("a").Close(t.Context(), f.now.Add(20*time.Second), 0, nil); held || err == nil || !strings.Contains(err.Error(), "the queue is away") {
 		t.Errorf("closed with %v", err)
 	}
 	f.Queue = queue

@@ -275,7 +275,7 @@ func (w *waking) decide(ctx context.Context, payload []byte) ([]byte, error) {
 		if n <= len(w.Wants) && w.Wants[n-1] > 0 {
 			next = w.cloud.Now().Add(w.Wants[n-1])
 		}
-		if _, err := o.Close(ctx, next, nil); err == nil && !next.IsZero() && next.Sub(w.cloud.Now()) < 59*time.Second {
+		if _, err := o.Close(ctx, next, 0, nil); err == nil && !next.IsZero() && next.Sub(w.cloud.Now()) < 59*time.Second {
 			w.promised = append(w.promised, asked{w.cloud.Now(), next})
 		}
 		w.unended--
