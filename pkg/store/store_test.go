@@ -363,12 +363,54 @@ func TestWhenAnotherLookIsAskedFor(t *testing.T) {
 	}
 }
 
+func TestThePaceOfAKeyIsWhatItsLastRoundSaid(t *testing.T) {
+	type round struct {
+		took, pace time.Duration
+		failed     bool
+	}
+	for _, tt := range []struct {
+		name   string
+		rounds []round
+		want   time.Duration
+	}{
+		{"none has said it", nil, 2 * time.Second},
+		{"a small cluster: not less than two seconds", []round{{pace: 500 * time.Millisecond}}, 2 * time.Second},
+		{"in whole seconds, so that a page more does not change it", []round{{pace: 9900 * time.Millisecond}}, 9 * time.Second},
+		{"not more than the sweep's minute", []round{{pace: time.Hour}}, time.Minute},
+		{"a round without a look leaves it", []round{{pace: 9 * time.Second}, {}}, 9 * time.Second},
+		{"it falls when looks get cheaper", []round{{pace: 9 * time.Second}, {pace: time.Second}}, 2 * time.Second},
+		{"a failed round: until its back-off is over", []round{{took: 10 * time.Second, failed: true}}, 15 * time.Second},
+		{"a failed round does not hasten anything", []round{{pace: 30 * time.Second}, {failed: true}}, 30 * time.Second},
+		{"two failed rounds", []round{{failed: true}, {took: time.Second, failed: true}}, 11 * time.Second},
+		{"a success after failures", []round{{failed: true}, {failed: true}, {pace: 3 * time.Second}}, 3 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t)
+			for n, r := range tt.rounds {
+				o := f.open(fmt.Sprint(n))
+				f.now = f.now.Add(r.took)
+				var failure error
+				if r.failed {
+					failure = errors.New("throttled")
+				}
+				if _, err := o.Close(t.Context(), time.Time{}, r.pace, failure); err != nil {
+					t.Fatal(err)
+				}
+			}
+			i, err := f.waker.read(t.Context(), prod)
+			if got := paceOf(i); err != nil || got != tt.want {
+				t.Errorf("%s, want %s, %v", got, tt.want, err)
+			}
+		})
+	}
+}
+
 func TestBackOffGrowsAndASuccessEndsIt(t *testing.T) {
 	f := newFixture(t)
 	var waits []time.Duration
 	fail := func() {
 		o := f.open("m")
-		waits = append(waits, o.backOff().Sub(f.now))
+		waits = append(waits, o.backOff())
 		f.close(o, time.Time{}, errors.New("down"))
 		f.now = f.now.Add(2 * time.Minute)
 	}
