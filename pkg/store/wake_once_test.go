@@ -517,7 +517,7 @@ func TestPlantedBugsOfWakingAreCaught(t *testing.T) {
 		{"none where rounds are dear", "", slowCase, wrongWaking{}},
 		{"ingest takes no notice of the pace", "and the pace was", slowCase, wrongWaking{hasty: true}},
 		{"what waits for a long pace is never sent", "no look began", slowCase, wrongWaking{send: elsewhere}},
-		{"the time noted falls with the pace", "none replaced it", slowCase, wrongWaking{update: func(w *waking, in *dynamodb.UpdateItemInput) {
+		{"the time noted falls with the pace", "none replaced it", slowCase, wrongWaking{update: func(_ *waking, in *dynamodb.UpdateItemInput) {
 			if due := numberOf(in.ExpressionAttributeValues, ":due"); due > 0 {
 				in.ConditionExpression, in.ExpressionAttributeValues[":due"] = nil, number(due-17000)
 			}
