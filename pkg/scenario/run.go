@@ -35,7 +35,7 @@ func Run(ctx context.Context, s Scenario, o Options) (Result, error) {
 	}
 	monitors := newMonitors(s.Policy)
 	w, err := build(ctx, s, simcloud.Options{
-		Start: s.Start, Seed: o.Seed, Driver: o.Driver, Account: account, Region: region, Trace: o.Trace, Watch: monitors.watch, Failed: monitors.failed,
+		Start: s.Start, Seed: o.Seed, Driver: o.Driver, Account: account, Region: region, Trace: o.Trace, Watch: monitors.watch, Failed: monitors.failed, Read: monitors.read,
 	}, o.Logs, o.sabotage)
 	if err != nil {
 		return Result{}, err

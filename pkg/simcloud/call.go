@@ -62,6 +62,9 @@ func call[O any](ctx context.Context, c *Cloud, op operation, in any, do func() 
 	if err != nil && c.opts.Failed != nil {
 		c.opts.Failed(seen, err)
 	}
+	if err == nil && !op.changes && c.opts.Read != nil {
+		c.opts.Read(seen)
+	}
 	if op.changes || err != nil {
 		c.trace("%s %v", name, err)
 	}

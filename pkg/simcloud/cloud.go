@@ -21,6 +21,7 @@ type Options struct {
 	Trace   func(at time.Time, line string) // each line of the trace, if wanted
 	Watch   func(Call)                      // each changing call, at the instant before it takes effect: for monitors
 	Begun   func(n int, c Call)             // each call that an invocation begins, counted from 1: see CrashAt
+	Read    func(Call)                      // each call of an invocation that changes nothing and was answered, at that instant: for monitors
 	Failed  func(Call, error)               // each call of an invocation that failed, changing or not, at that instant: for monitors
 }
 
