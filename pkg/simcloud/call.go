@@ -59,6 +59,13 @@ func call[O any](ctx context.Context, c *Cloud, op operation, in any, do func() 
 	if err = fate.leave(c, p, op, err); err != nil {
 		out = nil
 	}
+	c.tell(op, seen, err)
+	p.sleep(trip - trip/2)
+	return out, err
+}
+
+// tell tells the monitors and the trace how a call ended.
+func (c *Cloud) tell(op operation, seen Call, err error) {
 	if err != nil && c.opts.Failed != nil {
 		c.opts.Failed(seen, err)
 	}
@@ -66,10 +73,8 @@ func call[O any](ctx context.Context, c *Cloud, op operation, in any, do func() 
 		c.opts.Read(seen)
 	}
 	if op.changes || err != nil {
-		c.trace("%s %v", name, err)
+		c.trace("%s:%s %v", op.service, op.action, err)
 	}
-	p.sleep(trip - trip/2)
-	return out, err
 }
 
 // sees is a call of the invocation as a monitor sees it.
