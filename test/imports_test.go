@@ -78,7 +78,7 @@ func cdk() []string {
 }
 
 // lambda is what a function's main puts together.
-func lambda() []string { return []string{"github.com/aws/aws-lambda-go/lambda", sdk, zap} }
+func lambda() []string { return []string{"github.com/aws/aws-lambda-go/lambda", sdk, smithy, zap} }
 
 func words(s string) []string { return strings.Fields(s) }
 

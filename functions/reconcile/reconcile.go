@@ -46,6 +46,7 @@ func (c Config) Missing() error {
 type Edges struct {
 	Clock func() time.Time
 	Run   clusterside.Runner
+	Wait  clusterside.Wait
 	Log   *zap.Logger
 	// Margin ends a round's calls before the invocation's deadline; nil: the two
 	// are one.
@@ -57,7 +58,7 @@ type Edges struct {
 func New(ports Ports, c Config, set policy.Set, e Edges) handler.Door {
 	table := store.Store{DB: ports.DynamoDB, Queue: ports.SQS, Table: c.Table, Ingress: c.Ingress, Clock: e.Clock, Again: events.LookAgain}
 	rounds := reconcile.Rounds{
-		Cloud: clusterside.New(ports.ECS, ports.AutoScaling, ports.CloudWatch, e.Run, e.Clock),
+		Cloud: clusterside.New(ports.ECS, ports.AutoScaling, ports.CloudWatch, clusterside.Edges{Run: e.Run, Clock: e.Clock, Wait: e.Wait}),
 		Open: func(ctx context.Context, key, message string) (reconcile.Opened, error) {
 			return open(ctx, table, key, message)
 		},

@@ -18,7 +18,8 @@ type State struct {
 	Revisions map[string]Revision // by ARN: each that a service or its deployments name
 	Metrics   map[string]Series   // by Metric.Key; a series that could not be read is absent
 	Memory    Memory
-	Intents   []Intent // open ones, oldest first
+	Intents   []Intent      // open ones, oldest first
+	Pace      time.Duration // how far apart looks that cost what this one did should be: no plan rests on it; 0: as near as they come
 }
 
 // Scope is what a round looks at and may change: nothing outside it is touched.

@@ -343,8 +343,8 @@ func (e *edge) Note(ctx context.Context, p plan.Plan, begun, ended []cluster.Int
 
 func (e *edge) Tell(ctx context.Context, i cluster.Intent) error { return e.Session.Tell(ctx, i) }
 
-func (e *edge) Close(ctx context.Context, next time.Time, failure error) (bool, error) {
-	return e.Session.Close(ctx, next, failure)
+func (e *edge) Close(ctx context.Context, next time.Time, pace time.Duration, failure error) (bool, error) {
+	return e.Session.Close(ctx, next, pace, failure)
 }
 
 // play lets all that was drawn happen, then stops the faults and sweeps for

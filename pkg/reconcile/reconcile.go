@@ -36,8 +36,9 @@ type Session interface {
 	// Tell writes an intent's outcome.
 	Tell(ctx context.Context, i cluster.Intent) error
 	// Close ends the round; next is when to look again, zero: the sweep is enough.
-	// held says that the lease could not be given back.
-	Close(ctx context.Context, next time.Time, failure error) (held bool, err error)
+	// Looks that events cause keep pace apart from now on; zero: as before. held
+	// says that the lease could not be given back.
+	Close(ctx context.Context, next time.Time, pace time.Duration, failure error) (held bool, err error)
 }
 
 // Opened is what a session begins with.
@@ -95,11 +96,11 @@ func (r Rounds) Round(ctx context.Context, p policy.Policy, w Waking) error {
 		return fmt.Errorf("begin a round of %s: %w", key, err)
 	}
 	o.figures = &Figures{Cluster: p.Cluster, sent: w.Sent}
-	next, failure := r.inTime(ctx, p, o)
+	next, pace, failure := r.inTime(ctx, p, o)
 	if failure != nil {
 		r.Log.Error("round failed", zap.String("key", key), zap.Int("gen", o.Gen), zap.Error(failure))
 	}
-	held, err := o.Session.Close(ctx, next, failure)
+	held, err := o.Session.Close(ctx, next, pace, failure)
 	if err != nil {
 		r.Log.Error("round not closed", zap.String("key", key), zap.Int("gen", o.Gen), zap.Bool("held", held), zap.Error(err))
 	}
@@ -120,7 +121,7 @@ func (r Rounds) Skip(ctx context.Context, key, message string) error {
 	if err != nil {
 		return fmt.Errorf("begin a round of %s: %w", key, err)
 	}
-	if held, err := o.Session.Close(ctx, time.Time{}, nil); held {
+	if held, err := o.Session.Close(ctx, time.Time{}, 0, nil); held {
 		return fmt.Errorf("end a round of %s: %w", key, err)
 	}
 	return nil
@@ -130,7 +131,7 @@ func (r Rounds) Skip(ctx context.Context, key, message string) error {
 func Key(clusterName string) string { return "reconcile#" + clusterName }
 
 // inTime makes the round end before its invocation does.
-func (r Rounds) inTime(ctx context.Context, p policy.Policy, o Opened) (time.Time, error) {
+func (r Rounds) inTime(ctx context.Context, p policy.Policy, o Opened) (time.Time, time.Duration, error) {
 	if r.Margin == nil {
 		return r.guarded(ctx, p, o)
 	}
@@ -141,7 +142,7 @@ func (r Rounds) inTime(ctx context.Context, p policy.Policy, o Opened) (time.Tim
 
 // guarded turns a panic of the round into its failure, so that it is recorded
 // and asked for again like any other.
-func (r Rounds) guarded(ctx context.Context, p policy.Policy, o Opened) (next time.Time, err error) {
+func (r Rounds) guarded(ctx context.Context, p policy.Policy, o Opened) (next time.Time, pace time.Duration, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			r.Log.Error("round panicked", zap.Any("value", v), zap.Stack("stack"))
@@ -152,14 +153,14 @@ func (r Rounds) guarded(ctx context.Context, p policy.Policy, o Opened) (next ti
 }
 
 // round looks, thinks, notes, does and tells.
-func (r Rounds) round(ctx context.Context, p policy.Policy, o Opened) (time.Time, error) {
+func (r Rounds) round(ctx context.Context, p policy.Policy, o Opened) (next time.Time, pace time.Duration, err error) {
 	memory, intents, err := o.Recall(ctx)
 	if err != nil {
-		return time.Time{}, err
+		return time.Time{}, 0, err
 	}
 	state, err := r.Cloud.Observe(ctx, p.Scope())
 	if err != nil {
-		return time.Time{}, fmt.Errorf("observe %s: %w", p.Cluster, err)
+		return time.Time{}, 0, fmt.Errorf("observe %s: %w", p.Cluster, err)
 	}
 	state.Now, state.Memory, state.Intents = o.Now(), memory, intents
 	state, ended := plan.Overlay(state)
@@ -170,11 +171,12 @@ func (r Rounds) round(ctx context.Context, p policy.Policy, o Opened) (time.Time
 	}
 	begun := intend(decided, Key(p.Cluster), o.Gen, state.Now)
 	if err := o.Session.Note(ctx, decided, begun, ended); err != nil {
-		return time.Time{}, err
+		return time.Time{}, 0, err
 	}
 	o.figures.decided(state, decided)
 	r.log(p.Cluster, o.Gen, decided)
-	return r.do(ctx, p.Cluster, o, begun, decided.Next)
+	next, err = r.do(ctx, p.Cluster, o, begun, decided.Next)
+	return next, state.Pace, err
 }
 
 // observed is the plan with its changes taken out: decided and recorded, not done.

@@ -30,6 +30,7 @@ type world struct {
 	said     []plan.Decision
 	closed   bool
 	next     time.Time
+	pace     time.Duration
 	failure  error
 	left     time.Duration
 	answers  map[cluster.Subject]cluster.Outcome // how calls end; default applied
@@ -84,8 +85,8 @@ func (w *world) Tell(_ context.Context, i cluster.Intent) error {
 	return nil
 }
 
-func (w *world) Close(_ context.Context, next time.Time, failure error) (bool, error) {
-	w.closed, w.next, w.failure = true, next, failure
+func (w *world) Close(_ context.Context, next time.Time, pace time.Duration, failure error) (bool, error) {
+	w.closed, w.next, w.pace, w.failure = true, next, pace, failure
 	if w.held {
 		return true, errors.New("the table is away")
 	}

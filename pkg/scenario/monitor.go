@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -55,8 +56,8 @@ type invocation struct {
 	seen       time.Time // its first call that a monitor saw: the lease's, before it reads anything
 	acted      time.Time // its last call to ECS or Auto Scaling that changes something; zero: none yet
 	ledger     ledger
-	unread     string // the first read of its look that failed
-	unmeasured string // the first read of metrics that failed: it speaks for counts only
+	unread     []unread // reads of its look that failed
+	unmeasured string   // the first read of metrics that failed: it speaks for counts only
 }
 
 // attach begins to watch a world that is built and has not run.
@@ -109,13 +110,31 @@ func (m *monitors) failed(c simcloud.Call, err error) {
 	if !read || len(i.ledger.noted) > 0 {
 		return
 	}
-	first := &i.unread
-	if c.Service == "cloudwatch" {
-		first = &i.unmeasured
+	says := fmt.Sprintf("%s:%s failed at %s: %v", c.Service, c.Action, clock(c.At), err)
+	switch {
+	case c.Service != "cloudwatch":
+		i.unread = append(i.unread, unread{c, says})
+	case i.unmeasured == "":
+		i.unmeasured = says
 	}
-	if *first == "" {
-		*first = fmt.Sprintf("%s:%s failed at %s: %v", c.Service, c.Action, clock(c.At), err)
+}
+
+// unread is a read of a look that failed, and was not answered since.
+type unread struct {
+	simcloud.Call
+	says string
+}
+
+// read notes that a read was answered: the very one that failed before, if the
+// invocation made it again before its first intent, is no gap in its look any more.
+func (m *monitors) read(c simcloud.Call) {
+	i, known := m.under[c.Invocation]
+	if !known || len(i.unread) == 0 || len(i.ledger.noted) > 0 {
+		return
 	}
+	i.unread = slices.DeleteFunc(i.unread, func(u unread) bool {
+		return u.Service == c.Service && u.Action == c.Action && reflect.DeepEqual(u.Input, c.Input)
+	})
 }
 
 // invocation finds the run that a call belongs to, and begins to keep the

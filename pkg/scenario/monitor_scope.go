@@ -152,8 +152,8 @@ func (m *monitors) blind(i *invocation, c simcloud.Call, change change, t truth)
 	if !change.scalesIn(t) {
 		return
 	}
-	if i.unread != "" {
-		m.broken("S10", c, change.subject(), fmt.Sprintf("%s takes something away in a round whose look was not whole: %s", c.Action, i.unread))
+	if len(i.unread) > 0 {
+		m.broken("S10", c, change.subject(), fmt.Sprintf("%s takes something away in a round whose look was not whole: %s", c.Action, i.unread[0].says))
 	}
 	for _, name := range change.concerned(t) {
 		if change.verb == cluster.SetDesiredCount && m.toMaximum(name, change.to) {

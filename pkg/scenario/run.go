@@ -42,7 +42,7 @@ func run(ctx context.Context, s Scenario, o Options, again *again) (Result, *mon
 	}
 	m := newMonitors(s.Policy)
 	sim := simcloud.Options{
-		Start: s.Start, Seed: o.Seed, Driver: o.Driver, Account: account, Region: region, Trace: o.Trace, Watch: m.watch, Failed: m.failed,
+		Start: s.Start, Seed: o.Seed, Driver: o.Driver, Account: account, Region: region, Trace: o.Trace, Watch: m.watch, Failed: m.failed, Read: m.read,
 	}
 	end := s.Start.Add(s.Length.Duration)
 	if again != nil {

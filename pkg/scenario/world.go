@@ -21,6 +21,7 @@ import (
 	"github.com/plimsoll-ecs/plimsoll/events"
 	"github.com/plimsoll-ecs/plimsoll/functions/ingest"
 	"github.com/plimsoll-ecs/plimsoll/functions/reconcile"
+	"github.com/plimsoll-ecs/plimsoll/pkg/awscloud/clusterside"
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
 	"github.com/plimsoll-ecs/plimsoll/pkg/simcloud"
 )
@@ -214,6 +215,15 @@ func (w *world) table(ctx context.Context) error {
 	return err
 }
 
+// pause lets virtual time pass. An invocation whose time is over meanwhile is
+// ended by the kernel: it never returns.
+func pause(c *simcloud.Cloud) clusterside.Wait {
+	return func(ctx context.Context, d time.Duration) error {
+		c.Pause(ctx, d)
+		return ctx.Err()
+	}
+}
+
 // functions registers the very functions that Lambda runs, over the simulated
 // services, the virtual clock and child coroutines.
 func (w *world) functions(context.Context) error {
@@ -225,7 +235,7 @@ func (w *world) functions(context.Context) error {
 		w.spoil(w, &ports)
 	}
 	steer := reconcile.New(ports,
-		reconcile.Config{Table: table, Ingress: w.urls[ingress]}, set, reconcile.Edges{Clock: c.Clock, Run: c.Gather(sideCalls), Log: w.log, Meter: reconcile.Meter{Out: w.sink}})
+		reconcile.Config{Table: table, Ingress: w.urls[ingress]}, set, reconcile.Edges{Clock: c.Clock, Run: c.Gather(sideCalls), Wait: pause(c), Log: w.log, Meter: reconcile.Meter{Out: w.sink}})
 	if err := c.Lambda().Register("ingest", hear.Invoke, simcloud.FunctionConfig{Timeout: time.Minute}); err != nil {
 		return err
 	}

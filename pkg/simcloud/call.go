@@ -59,14 +59,22 @@ func call[O any](ctx context.Context, c *Cloud, op operation, in any, do func() 
 	if err = fate.leave(c, p, op, err); err != nil {
 		out = nil
 	}
+	c.tell(op, seen, err)
+	p.sleep(trip - trip/2)
+	return out, err
+}
+
+// tell tells the monitors and the trace how a call ended.
+func (c *Cloud) tell(op operation, seen Call, err error) {
 	if err != nil && c.opts.Failed != nil {
 		c.opts.Failed(seen, err)
 	}
-	if op.changes || err != nil {
-		c.trace("%s %v", name, err)
+	if err == nil && !op.changes && c.opts.Read != nil {
+		c.opts.Read(seen)
 	}
-	p.sleep(trip - trip/2)
-	return out, err
+	if op.changes || err != nil {
+		c.trace("%s:%s %v", op.service, op.action, err)
+	}
 }
 
 // refusable does what the call does unless it is refused.

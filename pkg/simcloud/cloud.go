@@ -22,6 +22,7 @@ type Options struct {
 	Watch   func(Call)                      // each changing call, at the instant before it takes effect: for monitors
 	Refuse  func(Call) error                // each changing call, after Watch; an error is the call's answer, and it changes nothing: to see what would be without it
 	Begun   func(n int, c Call)             // each call that an invocation begins, counted from 1: see CrashAt
+	Read    func(Call)                      // each call of an invocation that changes nothing and was answered, at that instant: for monitors
 	Failed  func(Call, error)               // each call of an invocation that failed, changing or not, at that instant: for monitors
 }
 

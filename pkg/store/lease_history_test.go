@@ -250,7 +250,7 @@ func (h *history) release(ctx context.Context, o *Session) func() answer {
 		next = o.store.Clock().Add(20 * time.Second)
 	}
 	return func() answer {
-		_, err := o.Close(ctx, next, nil)
+		_, err := o.Close(ctx, next, 0, nil)
 		return answer{how: howOf(err)}
 	}
 }

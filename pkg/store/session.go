@@ -44,8 +44,10 @@ type Session struct {
 	fence    int64
 	until    time.Time     // by this round's own clock
 	ahead    time.Duration // of that clock, before DynamoDB's
+	begun    time.Time     // by the clock of Now
 	nextAt   time.Time
-	replaced []string // times, in milliseconds, for which messages are under way in vain
+	replaced []string      // times, in milliseconds, for which messages are under way in vain
+	pace     time.Duration // as it stands in the table
 	failures int64
 	about    map[cluster.Subject]about
 }
@@ -107,6 +109,7 @@ func (o *Session) lease(ctx context.Context) error {
 	if server, ok := middleware.GetServerTime(out.ResultMetadata); ok && after.Sub(server).Abs() > exact {
 		o.ahead = after.Sub(server)
 	}
+	o.begun = now.Add(-o.ahead)
 	o.fence, o.failures = numberOf(out.Attributes, "fence"), numberOf(out.Attributes, "failures")
 	return nil
 }
@@ -123,7 +126,7 @@ func (o *Session) raise(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	o.Gen, o.nextAt = int(numberOf(out.Attributes, "gen"))+1, timeOf(out.Attributes, "nextAt")
+	o.Gen, o.nextAt, o.pace = int(numberOf(out.Attributes, "gen"))+1, timeOf(out.Attributes, "nextAt"), paceOf(out.Attributes)
 	if set, _ := out.Attributes["replaced"].(*types.AttributeValueMemberNS); set != nil {
 		o.replaced = set.Value
 	}
@@ -177,45 +180,85 @@ func (o *Session) recall(i item) error {
 
 // Close gives the lease back and sees to it that the key is looked at again at
 // next, unless a look is due before that already; a zero next leaves that to the
-// sweep. With a failure it is recorded, and next is when the back-off ends. The
-// lease is given back also if the look could not be asked for: the sweep would
+// sweep. Wakes that events cause are pace apart from then on, within Pace and
+// MaxPace; a zero pace leaves it as it was. With a failure it is recorded, next is
+// when the back-off ends, and the pace is what keeps events from ending it sooner.
+// The lease is given back also if the look could not be asked for: the sweep would
 // find the key locked until long after. held says that it could not be given
 // back, so that only the same message may take it soon.
-func (o *Session) Close(ctx context.Context, next time.Time, failure error) (held bool, err error) {
-	if failure != nil {
-		next = o.backOff()
-	}
+func (o *Session) Close(ctx context.Context, next time.Time, pace time.Duration, failure error) (held bool, err error) {
 	now := o.Now()
-	due := !next.IsZero() && !next.After(now.Add(time.Minute)) && (!o.nextAt.After(now) || next.Before(o.nextAt))
-	var unasked error
-	if due {
-		unasked = o.again(ctx, next.Truncate(time.Millisecond), now)
+	if failure != nil {
+		next = now.Add(o.backOff())
+		pace = max(o.pace, next.Sub(o.begun))
 	}
+	if next.IsZero() || next.After(now.Add(time.Minute)) || o.nextAt.After(now) && !next.Before(o.nextAt) {
+		next = time.Time{}
+	}
+	unasked := o.again(ctx, next.Truncate(time.Millisecond), now, pace)
 	kept := o.release(ctx, failure)
 	return kept != nil && !errors.Is(kept, ErrFenced), errors.Join(unasked, kept)
 }
 
-// backOff is when a failed round's key is looked at again: after 5 s, doubling
-// up to the sweep's minute.
-func (o *Session) backOff() time.Time {
-	wait := 5 * time.Second << min(o.failures, 4)
-	return o.Now().Add(min(wait, time.Minute))
+// backOff is how long after a failed round its key is looked at again: 5 s,
+// doubling up to the sweep's minute.
+func (o *Session) backOff() time.Duration {
+	return min(5*time.Second<<min(o.failures, 4), time.Minute)
 }
 
-// again writes the time first: ingest drops a message whose time is another. A
-// message that was replaced before and is still under way serves again where its
-// time is wanted again: a second one would be as live as it.
-func (o *Session) again(ctx context.Context, next, now time.Time) error {
-	body, err := o.store.Again(o.key, next)
-	if err != nil {
-		return wrap("ask for another look", o.key, err)
+// again writes the time of the next look, if there is one, and the pace, if it
+// changed, and then asks for that look: ingest drops a message whose time is
+// another than the one written. A message that was replaced before and is still
+// under way serves again where its time is wanted again: a second one would be as
+// live as it.
+func (o *Session) again(ctx context.Context, next, now time.Time, pace time.Duration) error {
+	update, sent := o.due(next, now, pace)
+	if update == nil {
+		return nil
 	}
-	update, sent := o.replace(next, now)
 	if err := o.write(ctx, types.TransactWriteItem{Update: update}); err != nil {
 		return wrap("note the next look", o.key, err)
 	}
-	if sent {
+	if next.IsZero() || sent {
 		return nil
+	}
+	return o.ask(ctx, next, now)
+}
+
+// due is the write of the next look's time with those that it replaces, and of the
+// pace; nil: nothing is to be written. sent says that a message with that time is
+// under way.
+func (o *Session) due(next, now time.Time, pace time.Duration) (update *types.Update, sent bool) {
+	var sets []string
+	var remove string
+	values := item{}
+	if !next.IsZero() {
+		var others []string
+		others, sent = o.replace(next, now)
+		sets, values[":next"] = append(sets, "nextAt = :next"), millis(next)
+		if len(others) > 0 {
+			sets, values[":others"] = append(sets, "replaced = :others"), &types.AttributeValueMemberNS{Value: others}
+		} else {
+			remove = " REMOVE replaced"
+		}
+	}
+	if pace > 0 && paceFor(pace) != o.pace {
+		sets, values[":pace"] = append(sets, "pace = :pace"), number(paceFor(pace).Milliseconds())
+	}
+	if len(sets) == 0 {
+		return nil, false
+	}
+	return &types.Update{
+		TableName: aws.String(o.store.Table), Key: wakeKey(o.key),
+		UpdateExpression: aws.String("SET " + strings.Join(sets, ", ") + remove), ExpressionAttributeValues: values,
+	}, sent
+}
+
+// ask sends the message that asks for a look, with a delay.
+func (o *Session) ask(ctx context.Context, next, now time.Time) error {
+	body, err := o.store.Again(o.key, next)
+	if err != nil {
+		return wrap("ask for another look", o.key, err)
 	}
 	delay := int32(min(900, (max(0, next.Sub(now))+time.Second-1)/time.Second))
 	_, err = o.store.Queue.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: aws.String(o.store.Ingress), MessageBody: aws.String(string(body)), DelaySeconds: delay})
@@ -225,10 +268,9 @@ func (o *Session) again(ctx context.Context, next, now time.Time) error {
 	return nil
 }
 
-// replace is the write of the next look's time and of those that it replaces, and
-// says whether a message with that time is under way.
-func (o *Session) replace(next, now time.Time) (update *types.Update, sent bool) {
-	var others []string
+// replace gives the times for which messages are under way in vain once next is
+// the one, and says whether one for next is under way.
+func (o *Session) replace(next, now time.Time) (others []string, sent bool) {
 	for _, at := range append(o.replaced, milliseconds(o.nextAt)) {
 		ms, err := strconv.ParseInt(at, 10, 64)
 		switch {
@@ -239,17 +281,8 @@ func (o *Session) replace(next, now time.Time) (update *types.Update, sent bool)
 			others = append(others, at)
 		}
 	}
-	update = &types.Update{
-		TableName: aws.String(o.store.Table), Key: wakeKey(o.key),
-		UpdateExpression:          aws.String("SET nextAt = :next REMOVE replaced"),
-		ExpressionAttributeValues: item{":next": millis(next)},
-	}
-	if len(others) > 0 {
-		slices.Sort(others)
-		update.UpdateExpression = aws.String("SET nextAt = :next, replaced = :others")
-		update.ExpressionAttributeValues[":others"] = &types.AttributeValueMemberNS{Value: slices.Compact(others)}
-	}
-	return update, sent
+	slices.Sort(others)
+	return slices.Compact(others), sent
 }
 
 func milliseconds(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }

@@ -84,7 +84,7 @@ func (f *fixture) open(holder string) *Session {
 
 func (f *fixture) close(o *Session, next time.Time, failure error) {
 	f.Helper()
-	if _, err := o.Close(f.Context(), next, failure); err != nil {
+	if _, err := o.Close(f.Context(), next, 0, failure); err != nil {
 		f.Fatal(err)
 	}
 }
@@ -164,7 +164,7 @@ func TestALeaseThatCannotBeGivenBackIsHeld(t *testing.T) {
 	f := newFixture(t)
 	o := f.open("a")
 	o.store.DB = &conflicting{DynamoDB: f.DB, left: 9}
-	if held, err := o.Close(t.Context(), time.Time{}, nil); !held || err == nil {
+	if held, err := o.Close(t.Context(), time.Time{}, 0, nil); !held || err == nil {
 		t.Errorf("held %t, %v", held, err)
 	}
 }
@@ -205,8 +205,8 @@ func TestWhoeverWasTakenOverWritesNothing(t *testing.T) {
 	for name, write := range map[string]func(*Session) error{
 		"note":  func(o *Session) error { return o.Note(t.Context(), plan.Plan{}, []cluster.Intent{i}, nil) },
 		"tell":  func(o *Session) error { return o.Tell(t.Context(), i) },
-		"again": func(o *Session) error { return closing(o.Close(t.Context(), f.now.Add(20*time.Second), nil)) },
-		"close": func(o *Session) error { return closing(o.Close(t.Context(), time.Time{}, nil)) },
+		"again": func(o *Session) error { return closing(o.Close(t.Context(), f.now.Add(20*time.Second), 0, nil)) },
+		"close": func(o *Session) error { return closing(o.Close(t.Context(), time.Time{}, 0, nil)) },
 	} {
 		before := f.cloud.DynamoDB().Items("plimsoll")
 		if err := write(first); !errors.Is(err, ErrFenced) && name != "note" || err == nil && name != "note" {
@@ -260,7 +260,7 @@ func TestALookThatCannotBeAskedForDoesNotKeepTheLease(t *testing.T) {
 	f := newFixture(t)
 	queue := f.Queue
 	f.Queue = brokenQueue{}
-	if held, err := f.open("a").Close(t.Context(), f.now.Add(20*time.Second), nil); held || err == nil || !strings.Contains(err.Error(), "the queue is away") {
+	if held, err := f.open("a").Close(t.Context(), f.now.Add(20*time.Second), 0, nil); held || err == nil || !strings.Contains(err.Error(), "the queue is away") {
 		t.Errorf("closed with %v", err)
 	}
 	f.Queue = queue
@@ -395,12 +395,54 @@ func TestALookThatIsWantedAgainHasOneMessage(t *testing.T) {
 	}
 }
 
+func TestThePaceOfAKeyIsWhatItsLastRoundSaid(t *testing.T) {
+	type round struct {
+		took, pace time.Duration
+		failed     bool
+	}
+	for _, tt := range []struct {
+		name   string
+		rounds []round
+		want   time.Duration
+	}{
+		{"none has said it", nil, 2 * time.Second},
+		{"a small cluster: not less than two seconds", []round{{pace: 500 * time.Millisecond}}, 2 * time.Second},
+		{"in whole seconds, so that a page more does not change it", []round{{pace: 9900 * time.Millisecond}}, 9 * time.Second},
+		{"not more than the sweep's minute", []round{{pace: time.Hour}}, time.Minute},
+		{"a round without a look leaves it", []round{{pace: 9 * time.Second}, {}}, 9 * time.Second},
+		{"it falls when looks get cheaper", []round{{pace: 9 * time.Second}, {pace: time.Second}}, 2 * time.Second},
+		{"a failed round: until its back-off is over", []round{{took: 10 * time.Second, failed: true}}, 15 * time.Second},
+		{"a failed round does not hasten anything", []round{{pace: 30 * time.Second}, {failed: true}}, 30 * time.Second},
+		{"two failed rounds", []round{{failed: true}, {took: time.Second, failed: true}}, 11 * time.Second},
+		{"a success after failures", []round{{failed: true}, {failed: true}, {pace: 3 * time.Second}}, 3 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t)
+			for n, r := range tt.rounds {
+				o := f.open(fmt.Sprint(n))
+				f.now = f.now.Add(r.took)
+				var failure error
+				if r.failed {
+					failure = errors.New("throttled")
+				}
+				if _, err := o.Close(t.Context(), time.Time{}, r.pace, failure); err != nil {
+					t.Fatal(err)
+				}
+			}
+			i, err := f.waker.read(t.Context(), prod)
+			if got := paceOf(i); err != nil || got != tt.want {
+				t.Errorf("%s, want %s, %v", got, tt.want, err)
+			}
+		})
+	}
+}
+
 func TestBackOffGrowsAndASuccessEndsIt(t *testing.T) {
 	f := newFixture(t)
 	var waits []time.Duration
 	fail := func() {
 		o := f.open("m")
-		waits = append(waits, o.backOff().Sub(f.now))
+		waits = append(waits, o.backOff())
 		f.close(o, time.Time{}, errors.New("down"))
 		f.now = f.now.Add(2 * time.Minute)
 	}

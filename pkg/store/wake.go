@@ -17,9 +17,24 @@ import (
 // maxDirty is how many ARNs a wake item carries before it says: all of them.
 const maxDirty = 500
 
-// Pace is the least time from one wake to the next that an event causes: what
-// comes sooner waits for its end, all together.
-const Pace = 2 * time.Second
+// Pace and MaxPace bound the time from one wake to the next that an event causes:
+// what comes sooner waits for its end, all together. What it is between them each
+// round says for its key; before any has, it is the least.
+const (
+	Pace    = 2 * time.Second
+	MaxPace = time.Minute
+)
+
+// paceFor is the pace for a time that rounds should be apart, in whole seconds,
+// so that it does not change with each page of tasks.
+func paceFor(d time.Duration) time.Duration {
+	return max(Pace, min(d.Truncate(time.Second), MaxPace))
+}
+
+// paceOf is the pace of a wake item.
+func paceOf(i item) time.Duration {
+	return paceFor(time.Duration(numberOf(i, "pace")) * time.Millisecond)
+}
 
 // apart is how far two stamps of one queue may be out of order: SQS says of
 // neither how exact it is.
@@ -47,9 +62,9 @@ type Heard struct {
 // look.
 //
 // Events that arrived before the last wake are covered by its look, however late
-// they are heard. Those that are heard within Pace of it wait until that is over,
-// for one message that wakes for all of them. So a burst costs two rounds, and a
-// lone event never waits. Both rules compare stamps of one queue with each other,
+// they are heard. Those that are heard within the key's pace of it wait until that
+// is over, for one message that wakes for all of them. So a burst costs two rounds,
+// and a lone event never waits. Both rules compare stamps of one queue with each other,
 // never with a clock of ours; whatever is heard with zero times, as the sweep
 // should be, is subject to neither.
 func (w Waker) Wake(ctx context.Context, of string, h Heard, body func(gen int) ([]byte, error)) error {
@@ -66,7 +81,7 @@ func (w Waker) Wake(ctx context.Context, of string, h Heard, body func(gen int) 
 	case h.Sent.IsZero() || h.Received.IsZero() || woken.IsZero():
 	case h.Sent.Add(apart).Before(woken):
 		return nil
-	case h.Received.Before(woken.Add(Pace)):
+	case h.Received.Before(woken.Add(paceOf(i))):
 		return w.later(ctx, of, h, i)
 	}
 	if err := w.send(ctx, of, queue, int(numberOf(i, "gen")), body); err != nil {
@@ -106,19 +121,20 @@ func (w Waker) woke(ctx context.Context, of string, at time.Time) error {
 	return nil
 }
 
-// later sees to it that one message asks again when Pace is over. It is sent
+// later sees to it that one message asks again when the pace is over. It is sent
 // before that is noted: who dies in between leaves a double, not a gap. The time
-// noted only rises, so a message is dropped only for a later one.
+// noted only rises, so a message is dropped only for a later one; where the pace
+// was longer when it was noted, what comes now waits for it too.
 func (w Waker) later(ctx context.Context, of string, h Heard, i item) error {
-	due := timeOf(i, "woken").Add(Pace)
-	if timeOf(i, "lateAt").Equal(due) {
+	due := timeOf(i, "woken").Add(paceOf(i))
+	if !timeOf(i, "lateAt").Before(due) {
 		return nil
 	}
 	body, err := w.Again(of, due)
 	if err != nil {
 		return wrap("wake later", of, err)
 	}
-	delay := int32((due.Sub(h.Received) + time.Second - 1) / time.Second) //nolint:gosec // Pace and apart bound it
+	delay := int32((due.Sub(h.Received) + time.Second - 1) / time.Second) //nolint:gosec // MaxPace and apart bound it
 	_, err = w.Queue.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: aws.String(w.Ingress), MessageBody: aws.String(string(body)), DelaySeconds: delay})
 	if err != nil {
 		return wrap("wake later", of, err)

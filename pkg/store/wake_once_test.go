@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,6 +33,7 @@ type wakeCase struct {
 	Events         []time.Duration // after the one before
 	Looks          []time.Duration // of successive rounds, in a circle
 	Wants          []time.Duration // of successive rounds; 0, and after these: none
+	Paces          []time.Duration // of successive rounds, in a circle; 0: as before; negative: the round fails
 	Hears, Decides []mishap        // of the function that hears, and the one that looks
 }
 
@@ -44,10 +46,12 @@ func wakeCases() *rapid.Generator[wakeCase] {
 		return mishap{Invocation: rapid.IntRange(0, 12).Draw(t, "invocation"), Call: rapid.IntRange(0, 5).Draw(t, "call"), Kind: rapid.IntRange(0, 3).Draw(t, "kind")}
 	})
 	want := rapid.OneOf(rapid.Just(time.Duration(0)), between(0, 70*time.Second))
+	pace := rapid.OneOf(rapid.Just(time.Duration(0)), rapid.Just(failing), between(0, 15*time.Second), between(0, 70*time.Second))
 	return rapid.Custom(func(t *rapid.T) wakeCase {
 		return wakeCase{
 			Events: rapid.SliceOfN(gap, 1, 40).Draw(t, "events"), Looks: rapid.SliceOfN(between(0, longestLook), 1, 4).Draw(t, "looks"),
-			Wants: rapid.SliceOfN(want, 1, 8).Draw(t, "wants"), Hears: rapid.SliceOfN(fault, 0, 5).Draw(t, "hears"), Decides: rapid.SliceOfN(fault, 0, 5).Draw(t, "decides"),
+			Wants: rapid.SliceOfN(want, 1, 8).Draw(t, "wants"), Paces: rapid.SliceOfN(pace, 1, 6).Draw(t, "paces"),
+			Hears: rapid.SliceOfN(fault, 0, 5).Draw(t, "hears"), Decides: rapid.SliceOfN(fault, 0, 5).Draw(t, "decides"),
 		}
 	})
 }
@@ -68,9 +72,19 @@ type waking struct {
 	looks    []time.Time // when each began
 	unended  int         // rounds that raised the number and were not their message's last
 	bodies   map[string]bool
+	woke     []wokenAt
 	timers   []time.Time // as they stood in nextAt, each once
 	promised []asked     // looks that a round whose Close succeeded is owed
 	broken   []string
+}
+
+// failing is the pace that a round says which fails.
+const failing = -time.Second
+
+// wokenAt is a message to the one who looks.
+type wokenAt struct {
+	at    time.Time // first received at the ingress queue
+	event bool      // it was not asked for
 }
 
 // asked is a look that a round asked for.
@@ -91,12 +105,14 @@ type wrongWaking struct {
 	send   func(*waking, *sqs.SendMessageInput)
 	update func(*waking, *dynamodb.UpdateItemInput)
 	again  int64 // ms by which a message's time is off
+	hasty  bool  // ingest reads no pace
 }
 
 // mishaps is one invocation's way to the table and the queues.
 type mishaps struct {
 	w     *waking
 	n     int
+	heard wokenAt // the message under way
 	calls int
 	plan  []mishap
 }
@@ -151,6 +167,24 @@ func (w *waking) see() {
 	}
 }
 
+// keepsPace judges that an event wakes the key no sooner after the wake before
+// than the key's pace of the time in between says, but for those that are heard
+// side by side with it.
+func (w *waking) keepsPace(now wokenAt) {
+	if n := len(w.woke); n > 0 && now.event && len(w.Hears) == 0 {
+		last, least := w.woke[n-1].at, MaxPace
+		for i, g := range w.gens {
+			if i+1 == len(w.gens) || w.gens[i+1].at.After(last) {
+				least = min(least, paceOf(g.it))
+			}
+		}
+		if apart := now.at.Sub(last); apart > time.Second && apart < least {
+			w.broken = append(w.broken, fmt.Sprintf("an event woke the key %s after the wake before, and the pace was %s", apart, least))
+		}
+	}
+	w.woke = append(w.woke, now)
+}
+
 type mishapTable struct {
 	wholeTable
 	m *mishaps
@@ -166,6 +200,10 @@ func (t mishapTable) GetItem(ctx context.Context, in *dynamodb.GetItemInput, _ .
 	err = t.m.pass(ctx, func() error { out, err = t.wholeTable.GetItem(ctx, in); return err })
 	if err == nil && t.m.w.lag > 0 {
 		out.Item = t.m.w.before(t.m.w.lag)
+	}
+	if err == nil && t.m.w.wrong.hasty {
+		out.Item = maps.Clone(out.Item)
+		delete(out.Item, "pace")
 	}
 	return out, err
 }
@@ -191,6 +229,9 @@ type mishapQueue struct {
 func (q mishapQueue) SendMessage(ctx context.Context, in *sqs.SendMessageInput, _ ...func(*sqs.Options)) (out *sqs.SendMessageOutput, err error) {
 	if q.m.w.wrong.send != nil {
 		q.m.w.wrong.send(q.m.w, in)
+	}
+	if in.MessageGroupId != nil {
+		q.m.w.keepsPace(q.m.heard)
 	}
 	err = q.m.pass(ctx, func() error { out, err = q.SQS.SendMessage(ctx, in); return err })
 	return out, err
@@ -233,8 +274,9 @@ func (w *waking) hear(ctx context.Context, payload []byte) ([]byte, error) {
 	waker.DB, waker.Queue = mishapTable{w.cloud.DynamoDB(), m}, mishapQueue{waker.Queue, m}
 	waker.Ingress, waker.Again = w.Ingress, w.Again
 	return each(payload, func(_, body string, h Heard) error {
+		m.heard = wokenAt{h.Received, true}
 		if at, again := strings.CutPrefix(body, "again "); again {
-			h.Sent = time.Time{}
+			h.Sent, m.heard.event = time.Time{}, false
 			if due, err := waker.Due(ctx, prod, stamp(at)); err != nil || !due {
 				if err == nil {
 					w.dropped(stamp(at))
@@ -281,7 +323,11 @@ func (w *waking) decide(ctx context.Context, payload []byte) ([]byte, error) {
 		if n <= len(w.Wants) && w.Wants[n-1] > 0 {
 			next = w.cloud.Now().Add(w.Wants[n-1])
 		}
-		if _, err := o.Close(ctx, next, nil); err == nil && !next.IsZero() && next.Sub(w.cloud.Now()) < 59*time.Second {
+		pace, failure := w.Paces[n%len(w.Paces)], error(nil)
+		if pace == failing {
+			failure, next = errors.New("down"), w.cloud.Now().Add(o.backOff())
+		}
+		if _, err := o.Close(ctx, next, pace, failure); err == nil && !next.IsZero() && next.Sub(w.cloud.Now()) < 59*time.Second {
 			w.promised = append(w.promised, asked{w.cloud.Now(), next})
 		}
 		w.unended--
@@ -361,17 +407,24 @@ func (w *waking) judge() {
 		return // a timer that was written and not sent is the sweep's business
 	}
 	for _, asked := range w.promised {
-		w.lookedBetween(asked.made, asked.at)
+		w.lookedBetween(asked.made, asked.at, 0)
+	}
+	pace := Pace
+	for _, p := range w.Paces {
+		pace = max(pace, paceFor(p))
+		if p == failing {
+			pace = MaxPace
+		}
 	}
 	for _, at := range w.arrived {
-		w.lookedBetween(at, at)
+		w.lookedBetween(at, at, pace)
 	}
 }
 
 // lookedBetween judges that a look began after from and, but for a round that was
-// under way and one that waited, by the time by.
-func (w *waking) lookedBetween(from, by time.Time) {
-	end := by.Add(2*longestLook + Pace + 4*time.Second)
+// under way and one that waited, by the time by and the pace after it.
+func (w *waking) lookedBetween(from, by time.Time, pace time.Duration) {
+	end := by.Add(2*longestLook + pace + 4*time.Second)
 	if !slices.ContainsFunc(w.looks, func(at time.Time) bool { return at.After(from) && at.Before(end) }) {
 		w.broken = append(w.broken, fmt.Sprintf("no look began between %s and %s", from.Sub(noon), end.Sub(noon)))
 	}
@@ -415,7 +468,7 @@ func TestEveryEventIsFollowedByALook(t *testing.T) {
 
 // busyCase has everything in it once: a burst, events during looks, and timers.
 func busyCase() wakeCase {
-	c := wakeCase{Looks: []time.Duration{4 * time.Second}, Wants: []time.Duration{30 * time.Second, 5 * time.Second, 0}}
+	c := wakeCase{Looks: []time.Duration{4 * time.Second}, Paces: []time.Duration{0}, Wants: []time.Duration{30 * time.Second, 5 * time.Second, 0}}
 	for range 30 {
 		c.Wants = append(c.Wants, 40*time.Second)
 	}
@@ -435,12 +488,22 @@ func elsewhere(w *waking, in *sqs.SendMessageInput) {
 
 // quietCase is two events with nothing else to look for.
 func quietCase() wakeCase {
-	return wakeCase{Events: []time.Duration{0, 3 * time.Second}, Looks: []time.Duration{0}}
+	return wakeCase{Events: []time.Duration{0, 3 * time.Second}, Looks: []time.Duration{0}, Paces: []time.Duration{0}}
 }
 
 // pairCase is an event that waits for the end of Pace.
 func pairCase() wakeCase {
-	return wakeCase{Events: []time.Duration{0, time.Second}, Looks: []time.Duration{0}}
+	return wakeCase{Events: []time.Duration{0, time.Second}, Looks: []time.Duration{0}, Paces: []time.Duration{0}}
+}
+
+// slowCase is a steady trickle for a key whose rounds are dear, and whose second
+// one failed.
+func slowCase() wakeCase {
+	c := wakeCase{Looks: []time.Duration{time.Second}, Paces: []time.Duration{20 * time.Second, 20 * time.Second, failing, 20 * time.Second, 3 * time.Second}}
+	for range 120 {
+		c.Events = append(c.Events, 2500*time.Millisecond)
+	}
+	return c
 }
 
 func TestPlantedBugsOfWakingAreCaught(t *testing.T) {
@@ -452,6 +515,19 @@ func TestPlantedBugsOfWakingAreCaught(t *testing.T) {
 		{"none in a busy case", "", busyCase, wrongWaking{}},
 		{"none in a quiet case", "", quietCase, wrongWaking{}},
 		{"none in a case of two", "", pairCase, wrongWaking{}},
+		{"none in a busy case of all paces", "", func() wakeCase {
+			c := busyCase()
+			c.Paces = []time.Duration{0, 7 * time.Second, failing, 3 * time.Second}
+			return c
+		}, wrongWaking{}},
+		{"none where rounds are dear", "", slowCase, wrongWaking{}},
+		{"ingest takes no notice of the pace", "and the pace was", slowCase, wrongWaking{hasty: true}},
+		{"what waits for a long pace is never sent", "no look began", slowCase, wrongWaking{send: elsewhere}},
+		{"the time noted falls with the pace", "none replaced it", slowCase, wrongWaking{update: func(_ *waking, in *dynamodb.UpdateItemInput) {
+			if due := numberOf(in.ExpressionAttributeValues, ":due"); due > 0 {
+				in.ConditionExpression, in.ExpressionAttributeValues[":due"] = nil, number(due-17000)
+			}
+		}}},
 		{"what waits is never sent", "no look began", pairCase, wrongWaking{send: elsewhere}},
 		{"ingest reads a number of ten seconds ago", "no look began", busyCase, wrongWaking{read: func(w *waking) { w.lag = 10 * time.Second }}},
 		{"every event is a message of its own", "messages in the queue", busyCase, wrongWaking{send: func(w *waking, in *sqs.SendMessageInput) {

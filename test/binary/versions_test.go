@@ -104,7 +104,7 @@ func written(t *testing.T) []map[string]any {
 		begun[n].Outcome = outcome
 		check(t, o.Tell(t.Context(), begun[n]))
 	}
-	_, err = o.Close(t.Context(), now.Add(20*time.Second), nil)
+	_, err = o.Close(t.Context(), now.Add(20*time.Second), 0, nil)
 	check(t, err)
 	w := store.Waker{DB: a.cloud.DynamoDB(), Queue: a.cloud.SQS(), Table: table, Queues: map[string]string{"reconcile": a.urls["reconcile.fifo"]}, Ingress: a.urls["ingress"], Again: events.LookAgain}
 	for range 2 { // the second waits

@@ -126,7 +126,7 @@ func TestAKeyIsWokenOnceANumber(t *testing.T) {
 		if w != (events.Wake{Key: key, Gen: int64(look)}) || s.Gen != look+1 || len(s.Dirty) != writers {
 			t.Errorf("look %d: %+v, then number %d with %d ARNs", look, w, s.Gen, len(s.Dirty))
 		}
-		if _, err := s.Close(t.Context(), time.Time{}, nil); err != nil {
+		if _, err := s.Close(t.Context(), time.Time{}, 0, nil); err != nil {
 			t.Error(err)
 		}
 	}
@@ -191,7 +191,7 @@ func TestARoundAsksForOneLook(t *testing.T) {
 		if r.next > 0 {
 			next = s.Now().Add(r.next)
 		}
-		if _, err := s.Close(t.Context(), next, nil); err != nil {
+		if _, err := s.Close(t.Context(), next, 0, nil); err != nil {
 			t.Errorf("%s: %v", r.name, err)
 		}
 		if got := m.count(m.Ingress); got != r.want {
@@ -235,7 +235,7 @@ func TestAGroupWaitsForItsFirstMessage(t *testing.T) {
 func (m memory) raise(of string) {
 	m.Helper()
 	s := must[*store.Session](m.T)(m.Open(m.Context(), of, "raise"))
-	if _, err := s.Close(m.Context(), time.Time{}, nil); err != nil {
+	if _, err := s.Close(m.Context(), time.Time{}, 0, nil); err != nil {
 		m.Fatal(err)
 	}
 }

@@ -198,7 +198,7 @@ func (c *contest) run(spoil func(**string)) {
 		c.mu.Lock()
 		c.holding--
 		c.mu.Unlock()
-		if _, end := s.Close(c.Context(), time.Time{}, nil); end != nil || err != nil {
+		if _, end := s.Close(c.Context(), time.Time{}, 0, nil); end != nil || err != nil {
 			c.breaks("message %d: %v", n, errors.Join(err, end))
 		}
 		c.freed.Broadcast()

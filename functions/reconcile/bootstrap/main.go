@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	smithytime "github.com/aws/smithy-go/time"
 
 	"github.com/plimsoll-ecs/plimsoll/functions/reconcile"
 	"github.com/plimsoll-ecs/plimsoll/pkg/awscloud/tally"
@@ -44,7 +45,7 @@ func main() {
 	}
 	where := reconcile.Config{Table: os.Getenv("PLIMSOLL_TABLE"), Ingress: os.Getenv("PLIMSOLL_INGRESS_QUEUE")}
 	lambda.Start(reconcile.New(ports, must(where, where.Missing()), must(policy.Decode(must(os.ReadFile("policy.json")))), reconcile.Edges{
-		Clock: time.Now, Run: reconcile.Concurrent, Log: must(handler.NewLog()), Margin: margin, Meter: reconcile.Meter{Out: os.Stdout, Calls: calls.Take},
+		Clock: time.Now, Run: reconcile.Concurrent, Wait: smithytime.SleepWithContext, Log: must(handler.NewLog()), Margin: margin, Meter: reconcile.Meter{Out: os.Stdout, Calls: calls.Take},
 	}))
 }
 

@@ -97,7 +97,7 @@ func skip(format string, args ...any) error {
 }
 
 func (t target) setDesiredCount(ctx context.Context, i cluster.Intent) error {
-	out, err := t.ecs.DescribeServices(ctx, &ecs.DescribeServicesInput{Cluster: aws.String(t.cluster), Services: []string{i.Subject.Name()}})
+	out, err := read(ctx, t.Cloud, t.ecs.DescribeServices, &ecs.DescribeServicesInput{Cluster: aws.String(t.cluster), Services: []string{i.Subject.Name()}})
 	if err != nil {
 		return skip("look at %s again: %w", i.Subject, err)
 	}
@@ -200,7 +200,7 @@ func (t target) desiredIs(ctx context.Context, i cluster.Intent) error {
 		return skip("%d hosts after %d: capacity is only raised", i.To, i.From)
 	}
 	name := i.Subject.Name()
-	out, err := t.autoscaling.DescribeAutoScalingGroups(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{name}})
+	out, err := read(ctx, t.Cloud, t.autoscaling.DescribeAutoScalingGroups, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{name}})
 	if err != nil {
 		return skip("look at %s again: %w", i.Subject, err)
 	}
@@ -223,7 +223,7 @@ func (t target) drainHost(ctx context.Context, i cluster.Intent) error {
 }
 
 func (t target) again(ctx context.Context, i cluster.Intent) (cluster.Host, error) {
-	out, err := t.ecs.DescribeContainerInstances(ctx, &ecs.DescribeContainerInstancesInput{Cluster: aws.String(t.cluster), ContainerInstances: []string{i.Host}})
+	out, err := read(ctx, t.Cloud, t.ecs.DescribeContainerInstances, &ecs.DescribeContainerInstancesInput{Cluster: aws.String(t.cluster), ContainerInstances: []string{i.Host}})
 	if err != nil {
 		return cluster.Host{}, skip("look at %s again: %w", i.Subject, err)
 	}
@@ -258,7 +258,7 @@ func (t target) terminateHost(ctx context.Context, i cluster.Intent) error {
 	if h.Status != cluster.HostDraining || !h.Empty() {
 		return skip("%s is %s with %d tasks", i.Subject, h.Status, h.Running+h.Pending)
 	}
-	groups, err := t.autoscaling.DescribeAutoScalingGroups(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{i.Group}})
+	groups, err := read(ctx, t.Cloud, t.autoscaling.DescribeAutoScalingGroups, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{i.Group}})
 	if err != nil {
 		return skip("look at %s again: %w", i.Group, err)
 	}

@@ -230,7 +230,7 @@ func newWorld() (*world, *Cloud) {
 		Instances: []asgtypes.Instance{{InstanceId: aws.String("i-0"), LifecycleState: asgtypes.LifecycleStateInService, InstanceType: aws.String("m6i.large")}},
 	}}
 	w.launch = autoscaling.LaunchInstancesOutput{Instances: []asgtypes.InstanceCollection{{InstanceIds: []string{"i-8", "i-9"}}}}
-	return w, New(w, w, w, inTurn, func() time.Time { return noon })
+	return w, New(w, w, w, Edges{Run: inTurn, Clock: func() time.Time { return noon }})
 }
 
 func scope() cluster.Scope {

@@ -18,7 +18,7 @@ func (c *Cloud) groups(ctx context.Context, names []string) ([]cluster.HostGroup
 	found := map[string]cluster.HostGroup{}
 	var token *string
 	for {
-		out, err := c.autoscaling.DescribeAutoScalingGroups(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: names, NextToken: token})
+		out, err := read(ctx, c, c.autoscaling.DescribeAutoScalingGroups, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: names, NextToken: token})
 		if err != nil {
 			return nil, fmt.Errorf("describe Auto Scaling groups: %w", err)
 		}
@@ -45,7 +45,7 @@ func (c *Cloud) groups(ctx context.Context, names []string) ([]cluster.HostGroup
 func (c *Cloud) steered(ctx context.Context, name string) (string, error) {
 	var token *string
 	for {
-		out, err := c.autoscaling.DescribePolicies(ctx, &autoscaling.DescribePoliciesInput{AutoScalingGroupName: aws.String(name), NextToken: token})
+		out, err := read(ctx, c, c.autoscaling.DescribePolicies, &autoscaling.DescribePoliciesInput{AutoScalingGroupName: aws.String(name), NextToken: token})
 		if err != nil {
 			return "", fmt.Errorf("describe scaling policies of %s: %w", name, err)
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
@@ -25,11 +26,11 @@ const (
 // leave something out: only a metric that CloudWatch does not answer for may be
 // absent, and a task definition that is gone.
 func (c *Cloud) Observe(ctx context.Context, scope cluster.Scope) (cluster.State, error) {
-	s := cluster.State{Name: scope.Cluster}
+	s, ofHosts, ofTasks := cluster.State{Name: scope.Cluster}, 0, 0
 	looks := []func(context.Context) error{
 		func(ctx context.Context) (err error) { s.Services, err = c.services(ctx, scope); return },
-		func(ctx context.Context) (err error) { s.Hosts, err = c.hosts(ctx, scope.Cluster); return },
-		func(ctx context.Context) (err error) { s.Tasks, err = c.tasks(ctx, scope.Cluster); return },
+		func(ctx context.Context) (err error) { s.Hosts, ofHosts, err = c.hosts(ctx, scope.Cluster); return },
+		func(ctx context.Context) (err error) { s.Tasks, ofTasks, err = c.tasks(ctx, scope.Cluster); return },
 		func(ctx context.Context) (err error) { s.Groups, err = c.groups(ctx, scope.Groups); return },
 		func(ctx context.Context) (err error) { s.Metrics, err = c.metrics(ctx, scope.Metrics); return },
 	}
@@ -37,6 +38,7 @@ func (c *Cloud) Observe(ctx context.Context, scope cluster.Scope) (cluster.State
 		return cluster.State{}, err
 	}
 	claim(s.Hosts, s.Groups)
+	s.Pace = time.Duration(ofHosts+ofTasks) * time.Second / readsPerSecond
 	var err error
 	s.Revisions, err = c.define(ctx, s.Services)
 	return s, err
@@ -61,7 +63,7 @@ func (c *Cloud) services(ctx context.Context, scope cluster.Scope) ([]cluster.Se
 	chunks := slices.Collect(slices.Chunk(scope.Services, servicePage))
 	found := make([][]cluster.Service, len(chunks))
 	err := c.run(ctx, len(chunks), func(ctx context.Context, i int) error {
-		out, err := c.ecs.DescribeServices(ctx, &ecs.DescribeServicesInput{Cluster: aws.String(scope.Cluster), Services: chunks[i]})
+		out, err := read(ctx, c, c.ecs.DescribeServices, &ecs.DescribeServicesInput{Cluster: aws.String(scope.Cluster), Services: chunks[i]})
 		if err != nil {
 			return fmt.Errorf("describe services of %s: %w", scope.Cluster, err)
 		}
@@ -80,14 +82,17 @@ func (c *Cloud) services(ctx context.Context, scope cluster.Scope) ([]cluster.Se
 	return all, err
 }
 
-// hosts reads every container instance of the cluster that is ACTIVE or DRAINING.
-func (c *Cloud) hosts(ctx context.Context, name string) ([]cluster.Host, error) {
+// hosts reads every container instance of the cluster that is ACTIVE or DRAINING,
+// and says in how many reads.
+func (c *Cloud) hosts(ctx context.Context, name string) ([]cluster.Host, int, error) {
 	var arns []string
 	var token *string
+	reads := 0
 	for {
-		out, err := c.ecs.ListContainerInstances(ctx, &ecs.ListContainerInstancesInput{Cluster: aws.String(name), NextToken: token})
+		reads++
+		out, err := read(ctx, c, c.ecs.ListContainerInstances, &ecs.ListContainerInstancesInput{Cluster: aws.String(name), NextToken: token})
 		if err != nil {
-			return nil, fmt.Errorf("list container instances of %s: %w", name, err)
+			return nil, reads, fmt.Errorf("list container instances of %s: %w", name, err)
 		}
 		arns = append(arns, out.ContainerInstanceArns...)
 		if token = out.NextToken; token == nil {
@@ -97,7 +102,7 @@ func (c *Cloud) hosts(ctx context.Context, name string) ([]cluster.Host, error) 
 	chunks := slices.Collect(slices.Chunk(arns, page))
 	found := make([][]cluster.Host, len(chunks))
 	err := c.run(ctx, len(chunks), func(ctx context.Context, i int) error {
-		out, err := c.ecs.DescribeContainerInstances(ctx, &ecs.DescribeContainerInstancesInput{Cluster: aws.String(name), ContainerInstances: chunks[i]})
+		out, err := read(ctx, c, c.ecs.DescribeContainerInstances, &ecs.DescribeContainerInstancesInput{Cluster: aws.String(name), ContainerInstances: chunks[i]})
 		if err != nil {
 			return fmt.Errorf("describe container instances of %s: %w", name, err)
 		}
@@ -110,20 +115,22 @@ func (c *Cloud) hosts(ctx context.Context, name string) ([]cluster.Host, error) 
 	})
 	all := slices.Concat(found...)
 	slices.SortFunc(all, func(a, b cluster.Host) int { return cmp.Compare(a.ARN, b.ARN) })
-	return all, err
+	return all, reads + len(chunks), err
 }
 
 // tasks reads every task of the cluster that is not STOPPED. ListTasks leaves
 // out those told to stop unless asked for them, and answers then with those
-// that stopped within the last hour too.
-func (c *Cloud) tasks(ctx context.Context, name string) ([]cluster.Task, error) {
+// that stopped within the last hour too. It says in how many reads.
+func (c *Cloud) tasks(ctx context.Context, name string) ([]cluster.Task, int, error) {
 	var arns []string
+	reads := 0
 	for _, wanted := range []types.DesiredStatus{types.DesiredStatusRunning, types.DesiredStatusStopped} {
 		var token *string
 		for {
-			out, err := c.ecs.ListTasks(ctx, &ecs.ListTasksInput{Cluster: aws.String(name), DesiredStatus: wanted, NextToken: token})
+			reads++
+			out, err := read(ctx, c, c.ecs.ListTasks, &ecs.ListTasksInput{Cluster: aws.String(name), DesiredStatus: wanted, NextToken: token})
 			if err != nil {
-				return nil, fmt.Errorf("list tasks of %s: %w", name, err)
+				return nil, reads, fmt.Errorf("list tasks of %s: %w", name, err)
 			}
 			arns = append(arns, out.TaskArns...)
 			if token = out.NextToken; token == nil {
@@ -136,7 +143,7 @@ func (c *Cloud) tasks(ctx context.Context, name string) ([]cluster.Task, error) 
 	chunks := slices.Collect(slices.Chunk(arns, page))
 	found := make([][]cluster.Task, len(chunks))
 	err := c.run(ctx, len(chunks), func(ctx context.Context, i int) error {
-		out, err := c.ecs.DescribeTasks(ctx, &ecs.DescribeTasksInput{Cluster: aws.String(name), Tasks: chunks[i]})
+		out, err := read(ctx, c, c.ecs.DescribeTasks, &ecs.DescribeTasksInput{Cluster: aws.String(name), Tasks: chunks[i]})
 		if err != nil {
 			return fmt.Errorf("describe tasks of %s: %w", name, err)
 		}
@@ -149,7 +156,7 @@ func (c *Cloud) tasks(ctx context.Context, name string) ([]cluster.Task, error) 
 	})
 	all := slices.Concat(found...)
 	slices.SortFunc(all, func(a, b cluster.Task) int { return cmp.Compare(a.ARN, b.ARN) })
-	return all, err
+	return all, reads + len(chunks), err
 }
 
 // complete fails when a Describe call left out what it was asked for without
@@ -188,9 +195,9 @@ func (c *Cloud) define(ctx context.Context, services []cluster.Service) (map[str
 	}
 	c.mu.Unlock()
 	need = slices.DeleteFunc(need, func(arn string) bool { return known[arn].ARN != "" })
-	read := make([]cluster.Revision, len(need))
+	got := make([]cluster.Revision, len(need))
 	err := c.run(ctx, len(need), func(ctx context.Context, i int) error {
-		out, err := c.ecs.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{TaskDefinition: aws.String(need[i])})
+		out, err := read(ctx, c, c.ecs.DescribeTaskDefinition, &ecs.DescribeTaskDefinitionInput{TaskDefinition: aws.String(need[i])})
 		var gone *types.ClientException
 		if errors.As(err, &gone) {
 			return nil
@@ -198,7 +205,7 @@ func (c *Cloud) define(ctx context.Context, services []cluster.Service) (map[str
 		if err != nil {
 			return fmt.Errorf("describe task definition %s: %w", need[i], err)
 		}
-		read[i], err = revision(out.TaskDefinition)
+		got[i], err = revision(out.TaskDefinition)
 		return err
 	})
 	if err != nil {
@@ -206,7 +213,7 @@ func (c *Cloud) define(ctx context.Context, services []cluster.Service) (map[str
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, r := range read {
+	for _, r := range got {
 		if r.ARN != "" {
 			c.revisions[r.ARN], known[r.ARN] = r, r
 		}

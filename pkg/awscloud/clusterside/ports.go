@@ -51,14 +51,25 @@ type Cloud struct {
 	autoscaling AutoScaling
 	cloudwatch  CloudWatch
 	run         Runner
-	clock       func() time.Time // for the span of metrics only
+	clock       func() time.Time // for the span of metrics, and for what is left of an invocation
+	wait        Wait
 
 	mu        sync.Mutex // held for map accesses only, never over a call
 	revisions map[string]cluster.Revision
 }
 
+// Wait lets time pass; it fails when ctx ends before that is over.
+type Wait func(ctx context.Context, d time.Duration) error
+
+// Edges are what a Cloud takes from the world that it runs in.
+type Edges struct {
+	Run   Runner
+	Clock func() time.Time // of the invocation, which bounds a throttled read's waiting
+	Wait  Wait             // for a throttled read
+}
+
 // New returns a Cloud over the ports. It keeps task definitions, which never
 // change, from one look to the next.
-func New(e ECS, a AutoScaling, c CloudWatch, run Runner, clock func() time.Time) *Cloud {
-	return &Cloud{ecs: e, autoscaling: a, cloudwatch: c, run: run, clock: clock, revisions: map[string]cluster.Revision{}}
+func New(e ECS, a AutoScaling, c CloudWatch, edges Edges) *Cloud {
+	return &Cloud{ecs: e, autoscaling: a, cloudwatch: c, run: edges.Run, clock: edges.Clock, wait: edges.Wait, revisions: map[string]cluster.Revision{}}
 }
