@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	smithytime "github.com/aws/smithy-go/time"
 	"go.uber.org/zap"
 
 	"github.com/plimsoll-ecs/plimsoll/events"
@@ -101,7 +102,7 @@ func (m memory) ingest(log *zap.Logger) handler.Door {
 // reconcile is the function that steers, over this account.
 func (m memory) reconcile(log *zap.Logger) handler.Door {
 	ports := reconcile.Ports{ECS: m.ecs(), AutoScaling: m.autoscaling(), CloudWatch: m.cloudwatch(), DynamoDB: m.dynamodb(), SQS: m.sqs()}
-	return reconcile.New(ports, reconcile.Config{Table: tableName, Ingress: m.Ingress}, policy.Set{testPolicy()}, reconcile.Edges{Clock: time.Now, Run: reconcile.Concurrent, Log: log})
+	return reconcile.New(ports, reconcile.Config{Table: tableName, Ingress: m.Ingress}, policy.Set{testPolicy()}, reconcile.Edges{Clock: time.Now, Run: reconcile.Concurrent, Wait: smithytime.SleepWithContext, Log: log})
 }
 
 // TestAKeyIsWokenOnceANumber: twenty at a time wake a key, before and after each

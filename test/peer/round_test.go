@@ -13,6 +13,7 @@ import (
 	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	smithytime "github.com/aws/smithy-go/time"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
@@ -114,7 +115,7 @@ func (w world) busy(percent float64) {
 
 // cloud is the AWS side of a round over this account.
 func (w world) cloud() *clusterside.Cloud {
-	return clusterside.New(w.ecs(), w.autoscaling(), w.cloudwatch(), reconcile.Concurrent, time.Now)
+	return clusterside.New(w.ecs(), w.autoscaling(), w.cloudwatch(), clusterside.Edges{Run: reconcile.Concurrent, Clock: time.Now, Wait: smithytime.SleepWithContext})
 }
 
 func (w world) desired() int32 {
