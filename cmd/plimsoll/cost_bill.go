@@ -2,9 +2,14 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
+	"time"
 
+	"github.com/plimsoll-ecs/plimsoll/functions/ingest"
+	"github.com/plimsoll-ecs/plimsoll/functions/reconcile"
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
 	"github.com/plimsoll-ecs/plimsoll/pkg/scenario"
 )
@@ -21,13 +26,10 @@ const (
 	platformBytes = 320 // of the three together, about
 )
 
-// memory is what each function is given, in MB: as in infra.
-func memory() map[string]float64 { return map[string]float64{"ingest": 256, "reconcile": 512} }
-
-// ownMetrics is how many custom metrics the functions' lines in embedded metric
-// format make: each name is one for every set of dimension values. The functions
-// write none yet.
-func ownMetrics(policy.Policy) int { return 0 }
+// memory is what each function is given, in MiB.
+func memory() map[string]float64 {
+	return map[string]float64{"ingest": ingest.Memory, "reconcile": reconcile.Memory}
+}
 
 // month is what a world costs in a month of which each hour is as the counted
 // ones.
@@ -100,6 +102,7 @@ func counted(r scenario.Result, logs lineCounter) map[string]float64 {
 		metricsAsked:   float64(r.Used.MetricsAsked),
 		logsTaken:      float64(taken) / (1 << 30),
 		eventsTaken:    float64(r.Used.Delivered),
+		metricsKept:    float64(len(logs.metrics)) / hoursPerMonth, // a metric is billed for each hour in which it gets a value
 	}
 	for item := range all {
 		all[item] *= hoursPerMonth / r.Hours
@@ -113,7 +116,6 @@ func kept(p policy.Policy) map[string]float64 {
 		sqsIngressIdle: pollers * pollsPerHour * hoursPerMonth,
 		sqsFIFOIdle:    pollers * pollsPerHour * hoursPerMonth,
 		alarmsKept:     float64(len(policy.Alarms(p)) + ownAlarms),
-		metricsKept:    float64(ownMetrics(p)),
 		dashboards:     ownDashboards,
 	}
 }
@@ -121,12 +123,30 @@ func kept(p policy.Policy) map[string]float64 {
 // lineCounter counts what is logged, and keeps none of it.
 type lineCounter struct {
 	lines, bytes int
-	failures     int // lines that tell of a round that failed
+	failures     int             // lines that tell of a round that failed
+	metrics      map[string]bool // the custom metrics of each hour that the functions' lines make
 }
 
 func (c *lineCounter) Write(p []byte) (int, error) {
 	c.lines += bytes.Count(p, []byte("\n"))
 	c.bytes += len(p)
 	c.failures += bytes.Count(p, []byte(`"round failed"`))
+	var line struct {
+		AWS struct {
+			Timestamp         int64 // milliseconds
+			CloudWatchMetrics []struct{ Metrics []struct{ Name string } }
+		} `json:"_aws"`
+	}
+	if !bytes.Contains(p, []byte(`"_aws"`)) || json.Unmarshal(p, &line) != nil {
+		return len(p), nil
+	}
+	if c.metrics == nil {
+		c.metrics = map[string]bool{}
+	}
+	for _, d := range line.AWS.CloudWatchMetrics {
+		for _, m := range d.Metrics {
+			c.metrics[fmt.Sprint(line.AWS.Timestamp/time.Hour.Milliseconds(), " ", m.Name)] = true
+		}
+	}
 	return len(p), nil
 }

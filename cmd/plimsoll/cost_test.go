@@ -29,7 +29,7 @@ func TestABillIsTheCountsByThePrices(t *testing.T) {
 		},
 	}
 	p := policy.Policy{Cluster: "c", Services: map[string]policy.Service{"web": {Scale: []policy.Target{{Metric: "cpu", Target: 60}}}}}
-	m := bill(p, r, lineCounter{lines: 2, bytes: 100})
+	m := bill(p, r, lineCounter{lines: 2, bytes: 100, metrics: map[string]bool{"1 a": true, "1 b": true, "2 a": true}})
 	want := map[string]float64{
 		lambdaRequests: 365 * 14 * 0.20e-6,
 		lambdaTime:     365 * (4*0.25 + 4*0.5) * 0.0000133334,
@@ -41,7 +41,7 @@ func TestABillIsTheCountsByThePrices(t *testing.T) {
 		dynamoReads:    365 * 2 * 0.125,
 		metricsAsked:   365 * 2 * 0.01,
 		alarmsKept:     (1 + ownAlarms) * 0.10,
-		metricsKept:    float64(ownMetrics(p)) * 0.30,
+		metricsKept:    1.5 * 0.30,
 		dashboards:     3,
 		logsTaken:      365 * (100 + 14*320 + (2+14*3)*26) / math.Pow(2, 30) * 0.50,
 		eventsTaken:    0,
@@ -59,6 +59,24 @@ func TestABillIsTheCountsByThePrices(t *testing.T) {
 	}
 	if m.MeanHosts != 3 || m.RoundsPerHour != 2 || m.RoundSeconds != 1 || m.calls() != 2.5 {
 		t.Errorf("%+v", m)
+	}
+}
+
+// A custom metric is billed for each hour in which it has a value.
+func TestMetricsOfLinesAreCountedByTheHour(t *testing.T) {
+	var logs lineCounter
+	for _, line := range []string{
+		`{"_aws":{"Timestamp":3600000,"CloudWatchMetrics":[{"Metrics":[{"Name":"a"},{"Name":"b"}]}]}}`,
+		`{"_aws":{"Timestamp":3700000,"CloudWatchMetrics":[{"Metrics":[{"Name":"b"}]}]}}`,
+		`{"_aws":{"Timestamp":7200000,"CloudWatchMetrics":[{"Metrics":[{"Name":"b"}]}]}}`,
+		`{"msg":"of _aws"}`,
+	} {
+		if _, err := logs.Write([]byte(line + "\n")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(logs.metrics) != 3 || logs.lines != 4 {
+		t.Errorf("%v in %d lines", logs.metrics, logs.lines)
 	}
 }
 

@@ -20,6 +20,9 @@ import (
 	"github.com/plimsoll-ecs/plimsoll/pkg/store"
 )
 
+// Memory is what a deployment gives the function, in MiB. CPU comes in proportion.
+const Memory = 256
+
 // Ports are the AWS services that ingest calls.
 type Ports struct {
 	DynamoDB store.WakeTable

@@ -18,6 +18,9 @@ import (
 	"github.com/plimsoll-ecs/plimsoll/pkg/store"
 )
 
+// Memory is what a deployment gives the function, in MiB. CPU comes in proportion.
+const Memory = 512
+
 // Ports are the AWS services that reconcile calls.
 type Ports struct {
 	ECS         clusterside.ECS

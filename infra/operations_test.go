@@ -1,6 +1,7 @@
-package test
+package infra
 
 import (
+	"fmt"
 	"os"
 	"regexp"
 	"slices"
@@ -70,21 +71,41 @@ func TestThePageOfOperationsLeadsSomewhere(t *testing.T) {
 	}
 }
 
-// What the page explains today is what the deployment has: to be compared with
-// the template itself where that is made.
+// told are the names of the alarms that an operator is told of.
+func told(t *testing.T) []string {
+	s := whole(t)
+	topic := "<" + s.one(t, "AWS::SNS::Topic", "") + ">"
+	var names []string
+	for _, id := range s.all("AWS::CloudWatch::Alarm") {
+		if r := s.Resources[id]; flat(r.get("AlarmActions")) == topic {
+			names = append(names, flat(r.get("AlarmName")))
+		}
+	}
+	return names
+}
+
 func TestThePageExplainsTheAlarmsOfTheDeployment(t *testing.T) {
 	raw, err := os.ReadFile("../docs/operations.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var alarms []string
-	for _, id := range strings.Fields("SweepMissing RoundsMissing IngressDead ReconcileDead IngressOld ReconcileOld IngestErrors IngestThrottles ReconcileErrors ReconcileThrottles") {
-		alarms = append(alarms, id+"/plimsoll")
-	}
+	alarms := told(t)
 	if missing := unexplained(string(raw), alarms); len(missing) > 0 {
 		t.Errorf("docs/operations.md does not say what to do on %v", missing)
 	}
 	if old := obsolete(string(raw), alarms); len(old) > 0 {
 		t.Errorf("docs/operations.md explains %v, which the deployment has not", old)
+	}
+}
+
+// The command line counts what a deployment costs without the CDK: by a number.
+func TestTheCostCountsTheAlarmsOfTheDeployment(t *testing.T) {
+	raw, err := os.ReadFile("../cmd/plimsoll/cost_bill.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := regexp.MustCompile(`ownAlarms +=( \d+) `).FindStringSubmatch(string(raw))
+	if len(counted) != 2 || counted[1] != fmt.Sprintf(" %d", len(told(t))) {
+		t.Errorf("the cost counts %v alarms, the deployment has %d", counted, len(told(t)))
 	}
 }
