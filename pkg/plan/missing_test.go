@@ -21,14 +21,15 @@ func TestADrainedHostThatALookLacksIsEndedByTheNext(t *testing.T) {
 		{"the group", func(s *cluster.State) { s.Hosts, s.Groups = s.Hosts[:len(s.Hosts)-1], s.Groups[1:] }},
 		{"the group and its instances' names", func(s *cluster.State) { s.Groups = s.Groups[1:]; s.Hosts[len(s.Hosts)-1].Group = "" }},
 	} {
-		for _, shown := range []bool{true, false} { // in the look that lacks it its intent ends; or it has ended before
-			t.Run(fmt.Sprint(tt.name, shown), func(t *testing.T) {
+		// In the look that lacks it its intent ends, so or so; or it has ended before.
+		for _, end := range []cluster.Outcome{"", cluster.OutcomeShown, cluster.OutcomeExpired} {
+			t.Run(fmt.Sprint(tt.name, ", ", end), func(t *testing.T) {
 				y := newYard(t)
 				y.busy("one", "a")
 				h := *y.drained("one", 5*time.Minute)
-				if shown {
+				if end != "" {
 					y.s.Memory.Hosts = nil
-					y.drain(h.ID, cluster.OutcomeShown)
+					y.drain(h.ID, end)
 				}
 				whole := y.s
 				lacking := y.s

@@ -198,7 +198,7 @@ func remembered(s cluster.State) map[string]cluster.HostMemory {
 			m.DrainedAt = s.Memory.Hosts[i.Subject.Name()].DrainedAt
 		case i.Verb != cluster.DrainHost:
 			continue
-		case i.Open() || i.Outcome == cluster.OutcomeShown:
+		case i.Open() || i.Outcome == cluster.OutcomeShown || i.Outcome == cluster.OutcomeExpired: // expired: this look lacks the host, or shows that it was not done
 			m.DrainedAt = i.At
 		case i.Outcome == cluster.OutcomeRefused:
 			m.EmptySince = s.Now

@@ -308,3 +308,36 @@ func TestAListOfViolationsIsCappedAndTheyAreCounted(t *testing.T) {
 		t.Errorf("%d listed, %q", len(m.violations), got)
 	}
 }
+
+// A stale read may have shown any state of the stretch that justifies a change;
+// what died before that without a sign counts as well.
+func TestAStretchBeginsWhereAHarmMayLie(t *testing.T) {
+	at := func(s int) time.Time { return time.Date(2026, 8, 3, 0, 0, s, 0, time.UTC) }
+	states := func(healthy ...[2]int) []state { // shown, real; two are needed
+		var all []state
+		for n, h := range healthy {
+			all = append(all, state{at: at(n), shown: truth{services: map[string]counted{"web": {healthy: h[0]}}}, real: truth{services: map[string]counted{"web": {healthy: h[1]}}}})
+		}
+		return all
+	}
+	wrong := func(x truth) string {
+		if x.services["web"].healthy < 2 {
+			return "too few"
+		}
+		return ""
+	}
+	for _, tt := range []struct {
+		name   string
+		states []state
+		want   time.Time
+	}{
+		{"one state", states([2]int{2, 2}), at(0)},
+		{"all of them", states([2]int{3, 3}, [2]int{2, 2}, [2]int{2, 2}), at(0)},
+		{"since it was wrong", states([2]int{3, 3}, [2]int{1, 1}, [2]int{2, 2}, [2]int{2, 2}), at(2)},
+		{"something had died when it began", states([2]int{1, 1}, [2]int{2, 1}, [2]int{2, 2}), at(1).Add(-hiddenFor)},
+	} {
+		if got := stretch(tt.states, wrong); !got.Equal(tt.want) {
+			t.Errorf("%s: %s, want %s", tt.name, clock(got), clock(tt.want))
+		}
+	}
+}

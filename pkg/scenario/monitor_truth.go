@@ -161,7 +161,7 @@ func (m *monitors) judge(i *invocation, c simcloud.Call, promise string, change 
 		return broken
 	case detail == "":
 		return held
-	case m.worldMoved(i, states, last, c.At):
+	case m.worldMoved(i, states, last, wrong, c.At):
 		m.races++
 		if len(m.raced) < listed {
 			m.raced = append(m.raced, Violation{Promise: promise, At: c.At, Subject: change.subject(), Detail: detail, Invocation: c.Invocation})
@@ -199,16 +199,31 @@ func newestJustified(states []state, wrong claim) int {
 const hiddenFor = 5 * time.Minute
 
 // worldMoved says whether the world, and not this invocation, made the change
-// wrong after the state that justified it.
-func (m *monitors) worldMoved(i *invocation, states []state, last int, at time.Time) bool {
+// wrong after the state that justified it, the last of these.
+func (m *monitors) worldMoved(i *invocation, states []state, last int, wrong claim, at time.Time) bool {
 	from := states[last].at
 	if last == len(states)-1 { // ECS still shows it justified: something died unnoticed
 		return m.harmed(at.Add(-hiddenFor), at)
 	}
 	if from.Before(i.seen) { // by a stale read: what other rounds did since must have been known
-		return m.harmed(from, at)
+		return m.harmed(stretch(states[:last+1], wrong), at)
 	}
 	return i.acted.Before(from) || m.harmed(from, at)
+}
+
+// stretch is from when on all these states justify a change, and a harm counts: a
+// stale read may have shown any of them. Between a task's end and ECS's start of
+// its replacement a lower count takes nothing, so that the newest alone may come
+// after the harm. So does one in which ECS shows what has died already.
+func stretch(states []state, wrong claim) time.Time {
+	first := len(states) - 1
+	for first > 0 && wrong(states[first-1].shown) == "" {
+		first--
+	}
+	if wrong(states[first].real) != "" {
+		return states[first].at.Add(-hiddenFor)
+	}
+	return states[first].at
 }
 
 // harmed says whether the world did something of itself that can make a change
