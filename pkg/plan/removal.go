@@ -198,7 +198,7 @@ func remembered(s cluster.State) map[string]cluster.HostMemory {
 			m.DrainedAt = s.Memory.Hosts[i.Subject.Name()].DrainedAt
 		case i.Verb != cluster.DrainHost:
 			continue
-		case i.Open() || i.Outcome == cluster.OutcomeShown || i.Outcome == cluster.OutcomeExpired: // expired: this look lacks the host, or shows that it was not done
+		case i.Open() || i.Outcome == cluster.OutcomeShown || i.Outcome == cluster.OutcomeExpired && lacks(s, i.Subject):
 			m.DrainedAt = i.At
 		case i.Outcome == cluster.OutcomeRefused:
 			m.EmptySince = s.Now
@@ -206,6 +206,12 @@ func remembered(s cluster.State) map[string]cluster.HostMemory {
 		all[i.Subject.Name()] = m
 	}
 	return all
+}
+
+// lacks says whether a look does not show a host. An intent that expires in such a
+// look proves as much as an open one: the next look tells whether it was done.
+func lacks(s cluster.State, host cluster.Subject) bool {
+	return !slices.ContainsFunc(s.Hosts, func(h cluster.Host) bool { return h.ID == host.Name() })
 }
 
 // spare says whether all that has a place now has one without the host too.
