@@ -35,6 +35,9 @@ func TestADrainedHostThatALookLacksIsEndedByTheNext(t *testing.T) {
 				lacking := y.s
 				lacking.Hosts, lacking.Groups = slices.Clone(y.s.Hosts), slices.Clone(y.s.Groups)
 				tt.lack(&lacking)
+				if end == cluster.OutcomeExpired && !lacks(lacking, cluster.HostSubject(h.ID)) {
+					t.Skip("this look shows it DRAINING: the intent is shown, and does not expire")
+				}
 				whole.Memory = Cluster(lacking, y.p).Memory
 				whole.Intents, whole.Now = nil, whole.Now.Add(3*time.Minute)
 				if got, want := did(Cluster(whole, y.p)), []string{"terminate " + h.ID}; !slices.Equal(got, want) {
