@@ -19,16 +19,6 @@ import (
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
 )
 
-// alarmPrefix is with what the test policy's alarms begin.
-func alarmPrefix(t *testing.T) string {
-	t.Helper()
-	begin, _, ok := strings.Cut(policy.Alarms(testPolicy())[0].Name, "api")
-	if !ok {
-		t.Fatalf("the alarms of the policy are not told by cluster and service: %+v", policy.Alarms(testPolicy()))
-	}
-	return begin
-}
-
 // ours rewrites a sample to the test policy's names.
 func ours(t *testing.T, sample string) string {
 	t.Helper()
@@ -358,8 +348,8 @@ func TestInstancesThatEndAreHeardOf(t *testing.T) {
 }
 
 // TestNeighboursAreNotOurs: names that begin as ours do, or as which ours begin.
-// Only alarms cannot be told from those of a cluster whose name goes on after a
-// hyphen: ingest drops them, since no policy has them.
+// Only alarms are heard whosever they are, if they are named as plimsoll's: ingest
+// drops those that no policy has.
 func TestNeighboursAreNotOurs(t *testing.T) {
 	h := fresh(t).hear(deployedRules(t))
 	want := map[string]told{}
@@ -370,7 +360,7 @@ func TestNeighboursAreNotOurs(t *testing.T) {
 			}
 			event := strings.ReplaceAll(ours(t, sample(t, s.sample)), "shop", neighbour)
 			s.sample += " of " + neighbour
-			if s.rule != "alarms" || neighbour != "shop-eu" {
+			if s.rule != "alarms" {
 				s.rule = ""
 			}
 			s.says = strings.ReplaceAll(s.says, "shop", neighbour)
@@ -406,11 +396,11 @@ func TestThePeerSeesAWrongRule(t *testing.T) {
 		change string // of shop, in it
 		rule   string // that should deliver it, were the rules right
 	}{
-		{"a rule that forgot the cluster", edited(`,"detail":{"clusterArn":["`+testScope(t).Clusters[0]+`"]}`, ""), "ecs-task-pending", "foreign", ""},
+		{"a rule that forgot the cluster", edited(`"detail":{"clusterArn":["`+testScope(t).Clusters[0]+`"]},`, ""), "ecs-task-pending", "foreign", ""},
 		{"a rule of another Region", edited(region, "us-east-1"), "ecs-task-pending", "shop", "tasks"},
 		{"a rule that is there twice", append(twice, again), "ecs-task-pending", "shop", "tasks"},
 		{"a prefix of services without its slash", edited(`service/shop/"`, `service/shop"`), "ecs-deployment-completed", "shop-eu", ""},
-		{"alarms of everybody", edited(alarmPrefix(t), "p"), "cloudwatch-alarm-metric", "other", ""},
+		{"alarms by another name", edited(policy.AlarmPrefix, "p-"), "cloudwatch-alarm-metric", "shop", "alarms"},
 	}
 	for _, r := range rows {
 		h := fresh(t).hear(r.rules)

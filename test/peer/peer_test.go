@@ -30,6 +30,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/jsii-runtime-go"
 	"github.com/aws/smithy-go/transport/http/protocol/awsquery"
 )
 
@@ -52,7 +53,11 @@ const (
 // moto is the one server of this package; nil where it is not installed.
 var moto *server
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	code := run(m)
+	jsii.Close()
+	os.Exit(code)
+}
 
 // run runs the tests over a server of their own.
 func run(m *testing.M) int {

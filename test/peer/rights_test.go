@@ -315,10 +315,19 @@ func misfit(t *testing.T, name, document string, spare ...string) (lacks, idle [
 func TestEachRoleIsWhatItsFunctionCalls(t *testing.T) {
 	for name := range functions() {
 		t.Run(name, func(t *testing.T) {
-			if lacks, idle := misfit(t, name, deployedRole(t, name)); len(lacks)+len(idle) > 0 {
+			if lacks, idle := misfit(t, name, deployedRole(t, name), unasked()...); len(lacks)+len(idle) > 0 {
 				t.Errorf("denied: %v; never needed: %v", lacks, idle)
 			}
 		})
+	}
+}
+
+// unasked are the actions of the roles that no call of a function needs in moto.
+func unasked() []string {
+	return []string{
+		"logs:CreateLogStream", "logs:PutLogEvents", // Lambda writes what a function prints
+		"sqs:GetQueueAttributes",                    // Lambda's mapping reads the queue as the function
+		"ec2:CreateFleet", "ec2:CreateTags", "ec2:DescribeLaunchTemplateVersions", "ec2:RunInstances", // LaunchInstances, which moto has not
 	}
 }
 
