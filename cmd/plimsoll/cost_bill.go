@@ -137,8 +137,8 @@ func (c *lineCounter) Write(p []byte) (int, error) {
 			CloudWatchMetrics []struct{ Metrics []struct{ Name string } }
 		} `json:"_aws"`
 	}
-	if !bytes.Contains(p, []byte(`"_aws"`)) || json.Unmarshal(p, &line) != nil {
-		return len(p), nil
+	if bytes.Contains(p, []byte(`"_aws"`)) {
+		_ = json.Unmarshal(p, &line) // one that is none of its kind has no metrics
 	}
 	if c.metrics == nil {
 		c.metrics = map[string]bool{}

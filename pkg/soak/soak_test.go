@@ -167,7 +167,7 @@ func TestAPlantedBugIsFoundAndMadeSmall(t *testing.T) {
 
 func TestARunThatFailsOrPanicsIsAFailureOfItsTrialAlone(t *testing.T) {
 	o := options(t, 6, "step")
-	o.Judge = func(_ context.Context, s scenario.Scenario, x scenario.Options) (scenario.Result, error) {
+	o.Judge = func(_ context.Context, _ scenario.Scenario, x scenario.Options) (scenario.Result, error) {
 		switch x.Seed {
 		case 2:
 			panic("no way")
