@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -100,6 +101,9 @@ func missing() string {
 		return err.Error()
 	case string(have) != string(want):
 		return "the .venv is of other requirements; make test renews it"
+	}
+	if _, err := exec.LookPath("node"); err != nil {
+		return "there is no Node, which the template that they judge is made with"
 	}
 	return ""
 }
