@@ -110,7 +110,7 @@ func (x trouble) endure(t *testing.T, s Scenario, end time.Duration) calm {
 	t.Helper()
 	m := newMonitors(s.Policy)
 	out := calm{end: end, fewest: map[string]int{}}
-	w, err := build(t.Context(), s, simcloud.Options{Start: s.Start, Seed: 3, Account: account, Region: region, Failed: m.failed, Watch: func(c simcloud.Call) {
+	w, err := build(t.Context(), s, simcloud.Options{Start: s.Start, Seed: 3, Account: account, Region: region, Failed: m.failed, Read: m.read, Watch: func(c simcloud.Call) {
 		m.watch(c)
 		if c.Service == "ecs" || c.Service == "autoscaling" {
 			out.calls = append(out.calls, changed{c.At.Sub(s.Start), called(c)})

@@ -94,7 +94,7 @@ func (x crash) run(t *testing.T) outcome {
 	m := newMonitors(s.Policy)
 	out := outcome{actions: map[int][]string{}}
 	var w *world
-	o := simcloud.Options{Start: s.Start, Seed: 7, Account: account, Region: region, Failed: m.failed, Watch: m.watch}
+	o := simcloud.Options{Start: s.Start, Seed: 7, Account: account, Region: region, Failed: m.failed, Read: m.read, Watch: m.watch}
 	if x.n == 0 {
 		o.Watch = func(c simcloud.Call) {
 			m.watch(c)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/plimsoll-ecs/plimsoll/functions/reconcile"
 	"github.com/plimsoll-ecs/plimsoll/pkg/awscloud/clusterside"
+	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
 	"github.com/plimsoll-ecs/plimsoll/pkg/simcloud"
 )
 
@@ -167,6 +168,23 @@ func TestAnEndThatIsNotCalmIsNotCompared(t *testing.T) {
 	}
 }
 
+// tide is a world whose counts come down for minutes when its crowd is gone.
+func tide() Scenario {
+	d := func(d time.Duration) policy.Duration { return policy.Duration{Duration: d} }
+	s := swell()
+	s.Groups, s.Faults, s.Length = s.Groups[:1], nil, d(30*time.Minute)
+	s.Groups[0].Desired = 2
+	for n := range s.Services {
+		s.Services[n].Load = &Load{CPUPerRequest: 10, Shape: Shape{Base: 60, Crowds: []Crowd{{At: d(6 * time.Minute), Rate: 120, Rise: d(time.Second), Stay: d(6 * time.Minute), Fall: d(time.Second)}}}}
+	}
+	steer := policy.Service{Tasks: &policy.Tasks{Min: 2, Max: 40}, Scale: []policy.Target{{Metric: "cpu", Target: 60}}}
+	s.Policy = policy.Policy{
+		Version: 1, Cluster: "prod", Services: map[string]policy.Service{"web": steer, "api": steer},
+		Hosts: []policy.HostGroup{{Group: "prod-hosts", Min: 1, Max: 20, Removal: policy.Removal{EmptyAfter: d(time.Minute), MaxAtOnce: 2}}},
+	}.Defaulted()
+	return s
+}
+
 func TestTheBlameOracleTellsWhoseADipIs(t *testing.T) {
 	kill := func(at time.Duration, n int) Happening {
 		h := Happening{Do: "killHost", Group: "prod-hosts", Count: n}
@@ -174,8 +192,8 @@ func TestTheBlameOracleTellsWhoseADipIs(t *testing.T) {
 		return h
 	}
 	fading := func(events ...Happening) Scenario { // counts come down when its crowd is gone
-		s := swell()
-		s.Length.Duration, s.Events = 30*time.Minute, events
+		s := tide()
+		s.Events = events
 		return s
 	}
 	anyOf := func(w *world) simcloud.HostView {

@@ -43,7 +43,7 @@ func TestTheTimeBelowTheFloorIsTheTruths(t *testing.T) {
 			t.Parallel()
 			s := still(tt.events...)
 			m := newMonitors(s.Policy)
-			w, err := build(t.Context(), s, simcloud.Options{Start: s.Start, Seed: 1, Account: account, Region: region, Watch: m.watch, Failed: m.failed}, nil, nil)
+			w, err := build(t.Context(), s, simcloud.Options{Start: s.Start, Seed: 1, Account: account, Region: region, Watch: m.watch, Failed: m.failed, Read: m.read}, nil, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -138,7 +138,7 @@ func (v *validation) check(ok bool, path string, found any, allowed string) {
 func (v *validation) world() {
 	v.check(v.Name != "", "name", "nothing", "a name")
 	v.check(v.Length.Duration > 0, "length", v.Length, "more than 0s")
-	v.check(v.Calm.Duration >= 0 && v.Calm.Duration < v.Length.Duration, "calm", v.Calm, "a time since the start, within length")
+	v.check(v.Calm.Duration == 0 || v.Calm.Duration > 0 && v.Calm.Duration < v.Length.Duration, "calm", v.Calm, "a time since the start, within length")
 	v.check(len(v.Groups) > 0, "groups", "none", "one Auto Scaling group or more")
 	v.check(len(v.Services) > 0, "services", "none", "one service or more")
 	v.check(!repeats(v.groupNames()), "groups", strings.Join(v.groupNames(), ", "), "each name once")

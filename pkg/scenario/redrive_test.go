@@ -39,7 +39,7 @@ func (l *letters) run(t *testing.T) {
 	s.Length = policy.Duration{Duration: back + 30*time.Minute}
 	m := newMonitors(s.Policy)
 	var w *world
-	o := simcloud.Options{Start: s.Start, Seed: 9, Account: account, Region: region, Failed: m.failed, Watch: func(c simcloud.Call) {
+	o := simcloud.Options{Start: s.Start, Seed: 9, Account: account, Region: region, Failed: m.failed, Read: m.read, Watch: func(c simcloud.Call) {
 		m.watch(c)
 		if what := inWords(w, c.Input); what != "" {
 			l.calls = append(l.calls, changed{c.At.Sub(s.Start), what})

@@ -92,7 +92,7 @@ func (r rival) fight(t *testing.T, s Scenario) contest {
 	m := newMonitors(s.Policy)
 	out := contest{changes: map[string]int{}, fewest: 1000, reasons: map[string]int{}}
 	var w *world
-	o := simcloud.Options{Start: s.Start, Seed: 11, Account: account, Region: region, Failed: m.failed, Watch: func(c simcloud.Call) {
+	o := simcloud.Options{Start: s.Start, Seed: 11, Account: account, Region: region, Failed: m.failed, Read: m.read, Watch: func(c simcloud.Call) {
 		mine := r.shared || !strings.HasPrefix(c.Function, "rival")
 		if mine {
 			m.watch(c)
