@@ -9,6 +9,7 @@ package infra
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
@@ -59,6 +60,7 @@ type Controller struct {
 
 	ingress, reconcile queue
 	functions          map[string]lambda // by name
+	policies           policy.Set
 }
 
 // queue is a queue with its dead-letter queue.
@@ -77,7 +79,8 @@ func NewController(scope constructs.Construct, id string, p ControllerProps) (*C
 	if p.LogRetention == "" {
 		p.LogRetention = awslogs.RetentionDays_ONE_MONTH
 	}
-	c := &Controller{Construct: constructs.NewConstruct(scope, &id), Topic: p.Topic, functions: map[string]lambda{}}
+	c := &Controller{Topic: p.Topic, policies: slices.Clone(p.Policies), functions: map[string]lambda{}}
+	constructs.NewConstruct_Override(c, scope, &id)
 	c.Table = newTable(c.Construct)
 	c.ingress = newQueue(c.Construct, "IngressQueue", awssqs.QueueProps{VisibilityTimeout: seconds(ingressVisibility)})
 	c.reconcile = newQueue(c.Construct, "ReconcileQueue", awssqs.QueueProps{VisibilityTimeout: seconds(reconcileVisibility), Fifo: jsii.Bool(true)})
@@ -93,6 +96,10 @@ func NewController(scope constructs.Construct, id string, p ControllerProps) (*C
 	c.outputs()
 	return c, nil
 }
+
+// Policies are those that the controller was given. (jsii takes a struct for a
+// construct, and so for a scope, only if that has an exported method.)
+func (c *Controller) Policies() policy.Set { return slices.Clone(c.policies) }
 
 func newTable(scope constructs.Construct) awsdynamodb.Table {
 	return awsdynamodb.NewTable(scope, jsii.String("Table"), &awsdynamodb.TableProps{

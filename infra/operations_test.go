@@ -2,9 +2,11 @@ package infra
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -98,14 +100,33 @@ func TestThePageExplainsTheAlarmsOfTheDeployment(t *testing.T) {
 	}
 }
 
-// The command line counts what a deployment costs without the CDK: by a number.
-func TestTheCostCountsTheAlarmsOfTheDeployment(t *testing.T) {
+// miscounted says of what the command line, which prices a deployment without the
+// CDK, counts another number than there is in the template.
+func miscounted(source string, deployed map[string]int) []string {
+	var wrong []string
+	for _, name := range slices.Sorted(maps.Keys(deployed)) {
+		counted := regexp.MustCompile(`(?m)^\s*` + name + ` += (\d+)\b`).FindStringSubmatch(source)
+		if len(counted) != 2 || counted[1] != strconv.Itoa(deployed[name]) {
+			wrong = append(wrong, fmt.Sprintf("%s: counted %q, deployed %d", name, counted, deployed[name]))
+		}
+	}
+	return wrong
+}
+
+func TestTheCostCountsWhatTheDeploymentHas(t *testing.T) {
 	raw, err := os.ReadFile("../cmd/plimsoll/cost_bill.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	counted := regexp.MustCompile(`ownAlarms +=( \d+) `).FindStringSubmatch(string(raw))
-	if len(counted) != 2 || counted[1] != fmt.Sprintf(" %d", len(told(t))) {
-		t.Errorf("the cost counts %v alarms, the deployment has %d", counted, len(told(t)))
+	deployed := map[string]int{"ownAlarms": len(told(t)), "ownDashboards": len(whole(t).all("AWS::CloudWatch::Dashboard"))}
+	for _, wrong := range miscounted(string(raw), deployed) {
+		t.Error(wrong)
+	}
+	for name := range deployed { // and one more of each would be seen
+		deployed[name]++
+		if wrong := miscounted(string(raw), deployed); len(wrong) != 1 {
+			t.Errorf("with one more of %s: %v", name, wrong)
+		}
+		deployed[name]--
 	}
 }
