@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -42,8 +43,36 @@ func synth(p awscdk.AppProps, env func(string) string, told io.Writer) (code int
 	if err := build(app, env, told); err != nil {
 		return tell(told, err)
 	}
-	app.Synth(nil)
+	if err := Synth(app); err != nil {
+		return tell(told, err)
+	}
 	return 0
+}
+
+// Synth is the app's own, with an error where that panics: what the constructs
+// find only when all is there, such as a host group that something else steers.
+// It tells a sentence a line; then there is no template.
+func Synth(app awscdk.App) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = errors.New(sentences(fmt.Sprint(p)))
+		}
+	}()
+	app.Synth(nil)
+	return nil
+}
+
+// sentences are what failed, without CDK's headline and the constructs' paths.
+func sentences(said string) string {
+	found := regexp.MustCompile(`(?m)^\s*\[[^\]\n]+\] (.+)$`).FindAllStringSubmatch(said, -1)
+	if len(found) == 0 {
+		return said
+	}
+	all := make([]string, 0, len(found))
+	for _, f := range found {
+		all = append(all, f[1])
+	}
+	return strings.Join(all, "\n")
 }
 
 func tell(told io.Writer, err error) int {

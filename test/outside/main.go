@@ -16,11 +16,14 @@ import (
 func main() {
 	defer jsii.Close()
 	app := awscdk.NewApp(nil)
-	if err := shop(awscdk.NewStack(app, jsii.String("shop"), nil)); err != nil {
+	err := shop(awscdk.NewStack(app, jsii.String("shop"), nil))
+	if err == nil {
+		err = infra.Synth(app)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1) //nolint:gocritic // nothing is left to close
 	}
-	app.Synth(nil)
 }
 
 // shop is the cluster, its services and what scales them.
