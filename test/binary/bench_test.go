@@ -271,6 +271,14 @@ func report(rows []row) string {
 	return out.String()
 }
 
+// The bare programs are made of the ports, which change: make bench-lambda is run
+// too seldom to tell that one does not compile any more.
+func TestTheBareProgramsBuild(t *testing.T) {
+	for _, s := range subjects() {
+		bare(t, s, runtime.GOARCH)
+	}
+}
+
 func TestTheReportSaysWhatFallsShort(t *testing.T) {
 	good := costs{ZipMB: 3, ArmMB: 3, StartMS: 10, IdleMiB: 12, HandlerMS: 1, Calls: 2}
 	bad := costs{ZipMB: 7, ArmMB: 3, StartMS: 20, IdleMiB: 40, HandlerMS: 7, Calls: 2}
