@@ -1,0 +1,95 @@
+package cluster
+
+import (
+	"strconv"
+	"time"
+)
+
+// Endpoints is one service as one round of register sees it: its tasks, what is
+// registered where, and who owns which host port. It is all that such a plan may
+// rest on besides the policy.
+type Endpoints struct {
+	Now        time.Time
+	Cluster    string
+	Service    string            // the ECS service's name, or the policy's name of standalone tasks
+	Tasks      []Task            // that are not STOPPED, with Bindings and Instance, sorted by ARN
+	Ended      map[string]string // tasks that own a port of Owners and do not run: STOPPED or MISSING, by ARN, each by a complete read
+	Groups     []TargetGroup     // those of the policy that exist, sorted by name
+	Registries []Registry        // those of the policy that exist, sorted by name
+	Owners     map[HostPort]Owner
+	Memory     Memory
+	Intents    []Intent // open ones, oldest first
+}
+
+// Binding is where a container's port is reached (ECS NetworkBinding). The rows
+// that ECS gives for IPv4 and IPv6 are one.
+type Binding struct {
+	Container     string // its name
+	ContainerPort int
+	HostPort      int
+	Protocol      string // tcp or udp
+}
+
+// HostPort is a port of a host, the same for every network address of it.
+type HostPort struct {
+	Instance string `json:"instance"` // EC2 instance id
+	Port     int    `json:"port"`
+	Protocol string `json:"protocol"` // tcp or udp
+}
+
+// String is how the table and decisions name a host port.
+func (p HostPort) String() string { return p.Instance + ":" + strconv.Itoa(p.Port) + "/" + p.Protocol }
+
+// Owner is who a host port was registered for: the lock of the port. Only its
+// owner registers it; anybody may take it off.
+type Owner struct {
+	Task    string   `json:"task"`    // ARN
+	Service string   `json:"service"` // as Endpoints.Service
+	Groups  []string `json:"groups"`  // ARNs of the target groups that it may be registered in
+	Version int64    `json:"version"` // of the record, for its next conditional write
+}
+
+// TargetGroup is a target group of Elastic Load Balancing.
+type TargetGroup struct {
+	ARN        string
+	Name       string
+	Protocol   string // HTTP, HTTPS, TCP, TLS, UDP, TCP_UDP, ...
+	TargetType string // instance, ip, lambda or alb
+	VPC        string
+	Balancers  []string      // ARNs of the load balancers that use it
+	Delay      time.Duration // deregistration delay
+	Targets    []Target      // as DescribeTargetHealth lists them: also those that are draining
+	ManagedBy  string        // the ECS service that ECS registers in it; empty: none of the cluster
+}
+
+// Target is one target of a group.
+type Target struct {
+	Instance string
+	Port     int
+	State    string // initial, healthy, unhealthy, unused, draining, unavailable, unhealthy.draining
+	Reason   string // Elastic Load Balancing's reason code, such as Target.Timeout; empty: none
+}
+
+// The states of a target that decisions name.
+const (
+	TargetHealthy  = "healthy"
+	TargetDraining = "draining"
+	TargetUnused   = "unused"
+)
+
+// Registry is a service of AWS Cloud Map.
+type Registry struct {
+	ID           string
+	Name         string
+	Records      []string // A, SRV
+	CustomHealth bool
+	Instances    []Registered
+	Busy         map[string]string // by instance id: the operation that is under way for it
+}
+
+// Registered is an instance of a Cloud Map service.
+type Registered struct {
+	ID   string // plimsoll's: the task's id, a dot, the container's name and port
+	IPv4 string
+	Port int
+}
