@@ -37,10 +37,24 @@ type Change struct {
 type Reach struct {
 	Group    string     `json:"group,omitempty"`    // target group ARN
 	Registry string     `json:"registry,omitempty"` // Cloud Map service id
-	Ports    []HostPort `json:"ports"`              // targets; of a registry the one port that the instance tells
+	Ports    []HostPort `json:"ports"`              // targets; of a registry the one port that the instance tells of
+	Tasks    []string   `json:"tasks,omitempty"`    // for each port the task (ARN) that it is registered for, or was; empty: nobody knows
+	Turn     Turn       `json:"turn"`               // how urgent it is
 	Instance string     `json:"instance,omitempty"` // Registered.ID, of a registry
 	Address  string     `json:"address,omitempty"`  // IPv4 address of the host, of a registry
 }
+
+// Turn is how urgent a change of register is: the smaller ones of a plan go first,
+// whatever they are about.
+type Turn int
+
+// The turns. What answers for nobody, or for somebody else, goes first; what is
+// new comes last.
+const (
+	TurnEnded  Turn = iota // the task is told to stop or has ended, or the port is another's now
+	TurnOrphan             // nothing stands for it any more
+	TurnNew                // to be registered
+)
 
 // Intent is a change that was decided on and noted before its call.
 type Intent struct {
