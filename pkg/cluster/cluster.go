@@ -192,6 +192,8 @@ type Task struct {
 	StartedBy string // deployment id for a service's task
 	CreatedAt time.Time
 	StartedAt time.Time // zero before RUNNING
+	Instance  string    // EC2 instance id of its host; only register reads it
+	Bindings  []Binding // of RUNNING tasks; only register reads them
 }
 
 // The task statuses that decisions name.

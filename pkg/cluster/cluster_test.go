@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -49,7 +50,7 @@ func TestAHostIsEmptyOnlyIfNothingIsTaken(t *testing.T) {
 
 func TestSubjectsKeepTheirNames(t *testing.T) {
 	for _, name := range []string{"web", "a/b", ""} {
-		for _, s := range []Subject{ServiceSubject(name), GroupSubject(name), HostSubject(name)} {
+		for _, s := range []Subject{ServiceSubject(name), GroupSubject(name), HostSubject(name), TargetsSubject(name), RegistrySubject(name), TaskSubject(name)} {
 			if s.Name() != name {
 				t.Errorf("%q is named %q", s, s.Name())
 			}
@@ -57,5 +58,16 @@ func TestSubjectsKeepTheirNames(t *testing.T) {
 	}
 	if Subject("bare").Name() != "bare" {
 		t.Error("a subject without a kind loses its name")
+	}
+}
+
+func TestTheOwnersThatALookLacksAreAbsentOnceEach(t *testing.T) {
+	port := func(n int) HostPort { return HostPort{Instance: "i-1", Port: n, Protocol: "tcp"} }
+	e := Endpoints{
+		Tasks:  []Task{{ARN: "here"}},
+		Owners: map[HostPort]Owner{port(1): {Task: "here"}, port(2): {Task: "z"}, port(3): {Task: "a"}, port(4): {Task: "z"}},
+	}
+	if got := e.Absent(); !slices.Equal(got, []string{"a", "z"}) {
+		t.Errorf("absent: %q", got)
 	}
 }

@@ -12,6 +12,11 @@ const (
 	DrainHost       Verb = "DrainHost"       // ECS UpdateContainerInstancesState DRAINING
 	ActivateHost    Verb = "ActivateHost"    // ECS UpdateContainerInstancesState ACTIVE: the host is wanted after all
 	TerminateHost   Verb = "TerminateHost"   // Auto Scaling TerminateInstanceInAutoScalingGroup with decrement
+
+	RegisterTargets    Verb = "RegisterTargets"    // Elastic Load Balancing RegisterTargets: Ports in a target group
+	DeregisterTargets  Verb = "DeregisterTargets"  // Elastic Load Balancing DeregisterTargets: Ports from a target group
+	RegisterInstance   Verb = "RegisterInstance"   // Cloud Map RegisterInstance: Instance in a registry
+	DeregisterInstance Verb = "DeregisterInstance" // Cloud Map DeregisterInstance: Instance from a registry
 )
 
 // Change is one change of one subject. It is absolute: From is what the plan
@@ -21,10 +26,35 @@ type Change struct {
 	Subject Subject `json:"subject"`
 	From    int     `json:"from"`
 	To      int     `json:"to"`
-	Zone    string  `json:"zone,omitempty"`  // LaunchHosts: where
-	Group   string  `json:"group,omitempty"` // TerminateHost: the host's group
-	Host    string  `json:"host,omitempty"`  // DrainHost, ActivateHost: the container instance ARN
+	Zone    string  `json:"zone,omitempty"`    // LaunchHosts: where
+	Group   string  `json:"group,omitempty"`   // TerminateHost: the host's group
+	Host    string  `json:"host,omitempty"`    // DrainHost, ActivateHost: the container instance ARN
+	Reaches *Reach  `json:"reaches,omitempty"` // the changes of register: what is registered or taken off, and where
 }
+
+// Reach is what a change of register is about. A pointer to it keeps Change
+// comparable: each belongs to one change.
+type Reach struct {
+	Group    string     `json:"group,omitempty"`    // target group ARN
+	Registry string     `json:"registry,omitempty"` // Cloud Map service id
+	Ports    []HostPort `json:"ports"`              // targets; of a registry the one port that the instance tells of
+	Tasks    []string   `json:"tasks,omitempty"`    // for each port the task (ARN) that it is registered for, or was; empty: nobody knows
+	Turn     Turn       `json:"turn"`               // how urgent it is
+	Instance string     `json:"instance,omitempty"` // Registered.ID, of a registry
+	Address  string     `json:"address,omitempty"`  // IPv4 address of the host, of a registry
+}
+
+// Turn is how urgent a change of register is: the smaller ones of a plan go first,
+// whatever they are about.
+type Turn int
+
+// The turns. What answers for nobody, or for somebody else, goes first; what is
+// new comes last.
+const (
+	TurnEnded  Turn = iota // the task is told to stop or has ended, or the port is another's now
+	TurnOrphan             // nothing stands for it any more
+	TurnNew                // to be registered
+)
 
 // Intent is a change that was decided on and noted before its call.
 type Intent struct {
@@ -68,6 +98,15 @@ func GroupSubject(name string) Subject { return Subject("group/" + name) }
 
 // HostSubject is the subject of a host by its EC2 instance id.
 func HostSubject(id string) Subject { return Subject("host/" + id) }
+
+// TargetsSubject is the subject of a target group's targets by the group's name.
+func TargetsSubject(group string) Subject { return Subject("targets/" + group) }
+
+// RegistrySubject is the subject of a Cloud Map service by its name.
+func RegistrySubject(name string) Subject { return Subject("registry/" + name) }
+
+// TaskSubject is the subject of a task by its id.
+func TaskSubject(id string) Subject { return Subject("task/" + id) }
 
 // Name is the subject's name without its kind.
 func (s Subject) Name() string {

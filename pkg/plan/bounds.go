@@ -18,6 +18,7 @@ type tally struct {
 	live     int // not told to stop
 	healthy  int
 	leaving  int // live ones on hosts that are DRAINING or go
+	losing   int // of those, healthy ones
 }
 
 // tallies counts every service's tasks by its name. away holds the hosts, by
@@ -28,14 +29,18 @@ func tallies(s cluster.State, away map[string]bool) map[string]tally {
 		t := &s.Tasks[i]
 		c := all[t.Service]
 		c.existing++
+		leaves := away[t.Host]
 		if !t.Stopping() {
 			c.live++
-			if away[t.Host] {
+			if leaves {
 				c.leaving++
 			}
 		}
 		if r, known := s.Revisions[t.Revision]; t.Healthy(r, s.Now) && (known || t.Health == "HEALTHY") {
 			c.healthy++
+			if leaves {
+				c.losing++
+			}
 		}
 		all[t.Service] = c
 	}
@@ -87,19 +92,39 @@ func percents(s cluster.Service, r policy.Service) (minimum, maximum int) {
 // rounds.
 func floorOf(desired, minimum int) int { return (desired*minimum + 99) / 100 }
 
-// mayLower says whether lowering the desired count keeps the floor of the new
-// one (promise S1). most is how many tasks there may be by the time of the
-// call. ECS picks the victims among them, so each may be a healthy task.
-func mayLower(most, to, healthy, minimum int) bool {
-	taken := min(healthy, most-to)
-	return taken <= 0 || healthy-taken >= floorOf(to, minimum)
+// fall is what a lower desired count is judged by.
+type fall struct {
+	tally   tally
+	most    int // tasks there may be by the time of the call
+	coming  int // of those that ECS has yet to start, as many as have a place now
+	minimum int // percent
+}
+
+// allowed says whether lowering the desired count keeps the floor of the new
+// one (promise S1). ECS picks the victims among all tasks, so each may be a
+// healthy one; what empties a DRAINING host comes on top.
+func (f fall) allowed(to int) bool {
+	taken := min(f.tally.healthy, max(0, f.most-to)+f.drained(to))
+	return taken <= 0 || f.tally.healthy-taken >= floorOf(to, f.minimum)
+}
+
+// drained is how many healthy tasks ECS may take from DRAINING hosts once the
+// count, and its floor with it, is lower. ECS keeps the floor there by tasks
+// that are RUNNING, so it is a matter of those that are not healthy yet, or will
+// come for the tasks that leave: without any, what runs is healthy.
+func (f fall) drained(to int) int {
+	unripe := f.tally.live - f.tally.healthy + min(f.coming, max(0, to-(f.tally.live-f.tally.leaving)))
+	if unripe <= 0 {
+		return 0
+	}
+	return f.tally.losing
 }
 
 // lowest is the count nearest to want that lowering from a count may reach in
-// one step, where most tasks there may be.
-func lowest(from, want, most, healthy, minimum int) int {
+// one step.
+func (f fall) lowest(from, want int) int {
 	for to := want; to < from; to++ {
-		if mayLower(most, to, healthy, minimum) {
+		if f.allowed(to) {
 			return to
 		}
 	}
@@ -114,24 +139,27 @@ func (t tally) mayRaise(to, maximum int) bool {
 	return max(t.live, to)+stopping <= to*maximum/100
 }
 
-// lower settles a count that is to fall. homeless are tasks that do not exist
-// and find no place now: they are given up without any stopping. While ECS
-// replaces a revision the count does not fall; a step that would end above the
-// policy's maximum is not taken.
-func (z *sizing) lower(homeless int) {
+// lower settles a count that is to fall. Tasks that do not exist are coming if
+// they find a place now; homeless ones do not, and are given up without any
+// stopping. While ECS replaces a revision the count does not fall; a step that
+// would end above the policy's maximum is not taken.
+func (z *sizing) lower(homeless, coming int) {
 	from := z.service.Desired
 	if z.service.Deploying() {
 		z.hold, z.to = DeploymentRuns, from
 		return
 	}
 	minimum, _ := percents(z.service, z.rules)
-	to := lowest(from, z.wanted, from-homeless, z.tally.healthy, minimum)
+	to := fall{z.tally, from - homeless, coming, minimum}.lowest(from, z.wanted)
 	if to > z.rules.Tasks.Max {
 		to = from
 	}
 	if to > z.wanted {
 		z.hold = FloorReached
 		z.note(Number{"healthy", float64(z.tally.healthy)}, Number{"floor", float64(floorOf(z.wanted, minimum))})
+		if z.tally.losing > 0 {
+			z.note(Number{"onDrainingHosts", float64(z.tally.losing)})
+		}
 	}
 	z.to = to
 }

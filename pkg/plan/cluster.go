@@ -180,7 +180,7 @@ func (r *round) settleService(z *sizing, g *growth) {
 	n := r.needOf(z)
 	switch {
 	case z.steered && z.wanted < z.service.Desired:
-		z.lower(n.homeless(r.room))
+		z.lower(n.fate(r.room))
 	case z.steered && z.wanted > z.service.Desired && n != nil:
 		z.raise(n.room)
 	}

@@ -49,6 +49,18 @@ func (s *scene) full() {
 	s.p.Hosts[0].Max = 1
 }
 
+// draining has so many of the tasks on another host, which is DRAINING, and the
+// count about to fall to three.
+func (s *scene) draining(tasks int) {
+	s.host("big", "a", of(4096, 8192))
+	s.s.Hosts[1].Status = cluster.HostDraining
+	for i := range tasks {
+		s.s.Tasks[i].Host = s.s.Hosts[1].ARN
+	}
+	s.cpu(45, lag)
+	s.m.Wanted[0].Count = 3
+}
+
 func (s *scene) ago(d time.Duration) time.Time { return s.s.Now.Add(-d) }
 
 // cpu gives the metric one point that began so long ago.
@@ -244,6 +256,18 @@ func TestCounts(t *testing.T) {
 			s.m.Wanted[0].Count = 2
 			s.s.Tasks[0].Health = "UNHEALTHY"
 		}, 4, FloorReached},
+		{"a host drains, and a replacement is to start: ECS takes what drains before that one is healthy", func(s *scene) {
+			s.draining(2)
+			s.web.MinimumHealthyPercent = 100
+		}, 4, FloorReached},
+		{"a host drains and enough is healthy elsewhere", func(s *scene) {
+			s.draining(2)
+			s.web.MinimumHealthyPercent = 25
+		}, 3, BelowTarget},
+		{"a host drains and nothing has a place to move to: what runs is healthy", func(s *scene) {
+			s.draining(2)
+			s.full()
+		}, 3, BelowTarget},
 		{"missing tasks without a place are given up first", func(s *scene) {
 			s.cpu(30, lag)
 			s.web.Desired, s.m.Wanted[0].Count = 8, 2

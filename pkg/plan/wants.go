@@ -47,15 +47,16 @@ func (n *need) of(count int) want {
 	return w
 }
 
-// homeless is how many of the tasks that the desired count has and ECS has not
-// yet started find no place in a room, though it were all theirs: those that do
-// may start at any moment.
-func (n *need) homeless(r *room) int {
+// fate tells of the tasks that the desired count has and ECS has not yet
+// started, by a room that is all theirs: how many find no place, and how many do
+// and so may start at any moment.
+func (n *need) fate(r *room) (homeless, coming int) {
 	if n == nil || n.owed == 0 {
-		return 0
+		return 0, 0
 	}
 	v := n.z.service
-	return max(0, v.Desired-n.z.tally.there(v)-r.clone().place(n.of(n.owed)).Placed)
+	coming = r.clone().place(n.of(n.owed)).Placed
+	return max(0, v.Desired-n.z.tally.there(v)-coming), coming
 }
 
 // share gives the room there is to what is owed, first, and then to wishes in

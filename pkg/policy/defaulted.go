@@ -19,8 +19,20 @@ func (p Policy) Defaulted() Policy {
 	for name, s := range p.Services {
 		services[name] = s.defaulted()
 	}
-	p.Hosts, p.Services = groups, services
+	p.Hosts, p.Services, p.Standalone = groups, services, defaultedStandalone(p.Standalone)
 	return p
+}
+
+func defaultedStandalone(given map[string]Standalone) map[string]Standalone {
+	if len(given) == 0 {
+		return nil
+	}
+	all := make(map[string]Standalone, len(given))
+	for name, s := range given {
+		s.Endpoints = defaultedRows(s.Endpoints)
+		all[name] = s
+	}
+	return all
 }
 
 func (g HostGroup) defaulted() HostGroup {
@@ -44,7 +56,7 @@ func (s Service) defaulted() Service {
 	for _, t := range s.Scale {
 		targets = append(targets, t.defaulted())
 	}
-	s.Scale = targets
+	s.Scale, s.Endpoints = targets, defaultedRows(s.Endpoints)
 	return s
 }
 

@@ -18,11 +18,12 @@ const (
 
 // Policy is what the operator wants of one cluster.
 type Policy struct {
-	Version  int                `json:"version"`
-	Mode     Mode               `json:"mode,omitempty"` // default act
-	Cluster  string             `json:"cluster"`        // the ECS cluster's name
-	Hosts    []HostGroup        `json:"hosts"`
-	Services map[string]Service `json:"services"` // by the ECS service's name
+	Version    int                   `json:"version"`
+	Mode       Mode                  `json:"mode,omitempty"` // default act
+	Cluster    string                `json:"cluster"`        // the ECS cluster's name
+	Hosts      []HostGroup           `json:"hosts"`
+	Services   map[string]Service    `json:"services"`             // by the ECS service's name
+	Standalone map[string]Standalone `json:"standalone,omitempty"` // tasks that no service started, by a name that no service has
 }
 
 // HostGroup is an Auto Scaling group whose desired capacity plimsoll owns.
@@ -56,6 +57,26 @@ type Service struct {
 	Tolerance             *int     `json:"tolerance,omitempty"`             // percent of the target within which nothing changes; default 10
 	ScaleOut              Manner   `json:"scaleOut,omitzero"`
 	ScaleIn               Manner   `json:"scaleIn,omitzero"`
+
+	Endpoints []Endpoint `json:"endpoints,omitempty"` // where the tasks' ports are registered
+}
+
+// Standalone is tasks that no service started and whose ports are registered.
+// Exactly one of Family and StartedBy says which tasks those are.
+type Standalone struct {
+	Family    string     `json:"family,omitempty"`    // of their task definition
+	StartedBy string     `json:"startedBy,omitempty"` // as RunTask or StartTask was told
+	Endpoints []Endpoint `json:"endpoints"`
+}
+
+// Endpoint is one port of a container, registered in one place: exactly one of
+// TargetGroup and Registry.
+type Endpoint struct {
+	Container   string `json:"container"`             // its name in the task definition
+	Port        int    `json:"port"`                  // of the container; ECS may map it to any port of the host
+	Protocol    string `json:"protocol,omitempty"`    // tcp or udp; default tcp
+	TargetGroup string `json:"targetGroup,omitempty"` // the target group's name
+	Registry    string `json:"registry,omitempty"`    // the name or the id of a Cloud Map service
 }
 
 // Tasks bounds a service's wanted task count.

@@ -91,7 +91,10 @@ func TestEveryAlarmAndGroupHasOneOwner(t *testing.T) {
 	long := strings.Repeat("x", 255)
 	for i, name := range []string{"a", "a-b", "a-b-c", long} {
 		p := right()
-		p.Cluster, p.Hosts[0].Group = name, fmt.Sprintf("group-%d", i)
+		p.Cluster, p.Hosts[0].Group, p.Standalone = name, fmt.Sprintf("group-%d", i), nil
+		web := p.Services["web"]
+		web.Endpoints = nil // each has one owner too
+		p.Services["web"] = web
 		for _, service := range []string{"c", "b-c", "c-cpu", "b", long} {
 			p.Services[service] = p.Services["web"]
 		}

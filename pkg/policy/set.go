@@ -52,12 +52,12 @@ func (s Set) defaulted() Set {
 }
 
 // Validate is everything that is wrong with the policies, each alone and all
-// together: a cluster and a host group have one owner. Paths begin with the
-// policy's index.
+// together: a cluster, a host group, a target group and a registry have one
+// owner. Paths begin with the policy's index.
 func (s Set) Validate() []Problem {
 	var c check
 	c.need(len(s) > 0, "", "no policy", "one a cluster", "add a policy")
-	clusters, groups := map[string]int{}, map[string]int{}
+	clusters, groups, targets, registries := map[string]int{}, map[string]int{}, map[string]int{}, map[string]int{}
 	for i, p := range s {
 		path := fmt.Sprintf("[%d]", i)
 		for _, problem := range p.Validate() {
@@ -67,6 +67,10 @@ func (s Set) Validate() []Problem {
 		c.owned(path+".cluster", p.Cluster, clusters, i)
 		for j, g := range p.Hosts {
 			c.owned(fmt.Sprintf("%s.hosts[%d].group", path, j), g.Group, groups, i)
+		}
+		for at, e := range p.rows() {
+			c.owned(path+"."+at+".targetGroup", e.TargetGroup, targets, i)
+			c.owned(path+"."+at+".registry", e.Registry, registries, i)
 		}
 	}
 	c.problems.Sort()

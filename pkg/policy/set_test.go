@@ -87,7 +87,7 @@ func dump(t *testing.T, v any) string {
 
 func TestEncodedSetsDecodeToThemselves(t *testing.T) {
 	other := right()
-	other.Cluster, other.Hosts[0].Group, other.Services = "test", "test-ecs", nil
+	other.Cluster, other.Hosts[0].Group, other.Services, other.Standalone = "test", "test-ecs", nil, nil
 	set := Set{right().Defaulted(), other.Defaulted()}
 	raw, err := Encode(set)
 	if err != nil {
@@ -107,12 +107,15 @@ func TestDecodeRefusesWhatIsNotExactlyASet(t *testing.T) {
 		{"a policy without its set", `{"version":1,"cluster":"a",` + hosts + `,"services":{}}`, "cannot unmarshal object"},
 		{"two values", `[] []`, "more than one JSON value"},
 		{"a half", `[{"version":1`, "JSON at byte 13"},
-		{"an unknown key", `[{"version":1,"cluster":"a",` + hosts + `,"services":{"web":{"task":{}}}}]`, "[0].services.web.task: found an unknown key, allowed one of maximumPercent, minimumHealthyPercent, scale, scaleIn, scaleOut, tasks, tolerance; remove it"},
-		{"a key in another case", `[{"version":1,"Cluster":"a",` + hosts + `,"services":{}}]`, "[0].Cluster: found an unknown key, allowed one of cluster, hosts, mode, services, version; remove it"},
+		{"an unknown key", `[{"version":1,"cluster":"a",` + hosts + `,"services":{"web":{"task":{}}}}]`, "[0].services.web.task: found an unknown key, allowed one of endpoints, maximumPercent, minimumHealthyPercent, scale, scaleIn, scaleOut, tasks, tolerance; remove it"},
+		{"a key in another case", `[{"version":1,"Cluster":"a",` + hosts + `,"services":{}}]`, "[0].Cluster: found an unknown key, allowed one of cluster, hosts, mode, services, standalone, version; remove it"},
 		{"a service twice", `[{"version":1,"cluster":"a",` + hosts + `,"services":{"web":{},"web":{}}}]`, "[0].services.web: found the key twice, allowed once; remove one of the two"},
 		{"a number for a time", `[{"version":1,"cluster":"a","hosts":[{"group":"g","min":1,"max":2,"removal":{"emptyAfter":60}}],"services":{}}]`, "duration 60: write 90s, 5m or 1h30m"},
 		{"a wrong policy", `[{"version":3,"cluster":"a","hosts":[],"services":{}}]`, "2 problems:\n  [0].hosts: found no host group, allowed one or more; add - {group: NAME, min: 1, max: 10}\n  [0].version: found 3"},
 		{"two owners of a group", `[{"version":1,"cluster":"a",` + hosts + `,"services":{}},{"version":1,"cluster":"b",` + hosts + `,"services":{}}]`, `[1].hosts[0].group: found "g", which policy [0] has too, allowed a group in one policy only; remove it from one of the two`},
+		{"two owners of a target group", `[{"version":1,"cluster":"a",` + hosts + `,"services":{"web":{"endpoints":[{"container":"c","port":1,"targetGroup":"t"}]}}},{"version":1,"cluster":"b","hosts":[{"group":"h","min":1,"max":2}],"services":{},"standalone":{"x":{"family":"f","endpoints":[{"container":"c","port":1,"targetGroup":"t"}]}}}]`, `[1].standalone.x.endpoints[0].targetGroup: found "t", which policy [0] has too, allowed a targetGroup in one policy only; remove it from one of the two`},
+		{"two owners of a registry", `[{"version":1,"cluster":"a",` + hosts + `,"services":{"web":{"endpoints":[{"container":"c","port":1,"registry":"t"}]}}},{"version":1,"cluster":"b","hosts":[{"group":"h","min":1,"max":2}],"services":{"web":{"endpoints":[{"container":"c","port":1,"registry":"t"}]}}}]`, `[1].services.web.endpoints[0].registry: found "t", which policy [0] has too, allowed a registry in one policy only; remove it from one of the two`},
+		{"an unknown key of an endpoint", `[{"version":1,"cluster":"a",` + hosts + `,"services":{"web":{"endpoints":[{"container":"c","port":1,"group":"t"}]}}}]`, `[0].services.web.endpoints[0].group: found an unknown key, allowed one of container, port, protocol, registry, targetGroup; remove it`},
 		{"two policies of a cluster", `[{"version":1,"cluster":"a",` + hosts + `,"services":{}},{"version":1,"cluster":"a","hosts":[{"group":"h","min":1,"max":2}],"services":{}}]`, `[1].cluster: found "a", which policy [0] has too`},
 	} {
 		set, err := Decode([]byte(c.raw))

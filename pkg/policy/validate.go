@@ -21,6 +21,7 @@ func (p Policy) Validate() []Problem {
 	for name, s := range p.Services {
 		c.service("services."+name, name, s)
 	}
+	c.endpoints(p)
 	c.problems.Sort()
 	return c.problems
 }

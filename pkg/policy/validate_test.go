@@ -24,7 +24,12 @@ func right() Policy {
 			},
 			ScaleOut: Manner{Window: ptr(seconds(0)), MaxTasks: 10, MaxPercent: 100, Per: seconds(60)},
 			ScaleIn:  Manner{Window: ptr(seconds(300))},
+			Endpoints: []Endpoint{
+				{Container: "app", Port: 8080, TargetGroup: "web-1"},
+				{Container: "app", Port: 8080, Protocol: TCP, Registry: "web.api"},
+			},
 		}},
+		Standalone: map[string]Standalone{"game": {Family: "game", Endpoints: []Endpoint{{Container: "app", Port: 7777, Protocol: UDP, TargetGroup: "game"}}}},
 	}
 }
 

@@ -59,6 +59,7 @@ type dips struct {
 	harms   []harm
 	looked  time.Time            // for harms
 	known   int                  // changes of that instant that are in
+	drained map[string]drained   // hosts that a person drained, by instance id
 	whole   map[string]time.Time // by service
 	lowest  floors
 	under   map[string]*dip // not over, by service
@@ -66,7 +67,7 @@ type dips struct {
 }
 
 func newDips() dips {
-	return dips{whole: map[string]time.Time{}, lowest: floors{lowest: map[string]int{}}, under: map[string]*dip{}}
+	return dips{drained: map[string]drained{}, whole: map[string]time.Time{}, lowest: floors{lowest: map[string]int{}}, under: map[string]*dip{}}
 }
 
 // sampleDips looks at every service of the policy at an instant. It is called
@@ -119,12 +120,70 @@ func (d *dips) all(now time.Time) []dip {
 	return d.over
 }
 
+// drained is a host that a person drained. From then on ECS takes its tasks from
+// it as soon as others run in their place, healthy yet or not.
+type drained struct {
+	at   time.Time      // when a person had a hand in its status last
+	live map[string]int // tasks that are to run, by service, when it was looked at last
+}
+
+// sampleDrained notes as harm what ECS took from hosts that a person drained.
+func (m *monitors) sampleDrained(now time.Time) {
+	d := &m.dips
+	if len(d.drained) == 0 {
+		return
+	}
+	there := map[string]simcloud.HostView{}
+	for _, h := range m.world.cloud.World().Hosts() {
+		there[h.InstanceID] = h
+	}
+	for _, id := range slices.Sorted(maps.Keys(d.drained)) {
+		x := d.drained[id]
+		if h := there[id]; h.Status == "DRAINING" {
+			live := m.liveOn(h.ARN)
+			if taken := lessThan(live, x.live); len(taken) > 0 {
+				d.harms = append(d.harms, harm{now, taken})
+			}
+			d.drained[id] = drained{x.at, live}
+		} else if now.After(x.at) { // ACTIVE or gone: whoever drains it next is another
+			delete(d.drained, id)
+		}
+	}
+}
+
+// liveOn counts the tasks on a host that are to run, by service.
+func (m *monitors) liveOn(host string) map[string]int {
+	live := map[string]int{}
+	for _, v := range m.world.cloud.World().Services(true) {
+		for _, t := range v.Tasks {
+			if t.Host == host && t.Desired == "RUNNING" {
+				live[v.Name]++
+			}
+		}
+	}
+	return live
+}
+
+// lessThan are the services that have less than before.
+func lessThan(now, before map[string]int) []string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		if now[name] < before[name] {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
 // sampleHarms notes whose tasks the world has done something to since it was
 // asked last.
 func (m *monitors) sampleHarms(now time.Time) {
 	d := &m.dips
 	changes := m.world.cloud.World().Changes(d.looked, now)
 	for _, c := range changes[d.known:] {
+		if c.Kind == "ByHand" {
+			d.drained[c.Subject] = drained{at: c.At} // unless it is no host: then it is forgotten at once
+		}
 		if slices.Contains(harmful(), c.Kind) {
 			d.harms = append(d.harms, harm{c.At, m.touched(c.Subject)})
 		}
@@ -135,6 +194,7 @@ func (m *monitors) sampleHarms(now time.Time) {
 			d.known++ // it is given once more, with what else happens at this instant
 		}
 	}
+	m.sampleDrained(now)
 }
 
 // touched are the services that a task, a host or a service itself is of; nil: it

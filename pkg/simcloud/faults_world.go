@@ -98,9 +98,7 @@ func (f *Faults) drain(r *rand.Rand) {
 	if !ok || h.status != statusActive || h.instance.state != types.LifecycleStateInService {
 		return
 	}
-	f.c.fleet.remember("ByHand", h.instance.id)
-	f.c.fleet.setStatus(h, statusDraining)
-	f.byHand(nil)
+	f.byHand(f.c.World().DrainByHand(h.instance.id))
 	f.c.after(10*time.Minute, func() {
 		if h.status == statusDraining && h.instance.live() {
 			f.c.fleet.remember("ByHand", h.instance.id)

@@ -26,7 +26,7 @@ func (c *Cloud) World() *World { return &World{c.fleet} }
 //	HostRegistered  its agent registered: instance id
 //	HostKilled      an instance died: instance id
 //	LaunchFailed    no capacity: group name
-//	ByHand          somebody changed a desired count or a maximum: service or group name
+//	ByHand          somebody changed a desired count, a maximum or a host's status: service or group name, instance id
 type Change struct {
 	At      time.Time
 	Kind    string
@@ -277,6 +277,20 @@ func (w *World) SetCapacityError(group, zone string, on bool) error {
 	}
 	g.noCapacity[zone] = on
 	return nil
+}
+
+// DrainByHand is an operator's UpdateContainerInstancesState to DRAINING.
+func (w *World) DrainByHand(instance string) error {
+	for _, c := range w.f.clusters {
+		for _, h := range c.hosts {
+			if h.instance.id == instance && h.status == statusActive {
+				w.f.remember("ByHand", instance)
+				w.f.setStatus(h, statusDraining)
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("drain by hand: no ACTIVE host is %q", instance)
 }
 
 // SetDesiredByHand is an operator's UpdateService of the desired count.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
@@ -74,6 +76,44 @@ func services() *rapid.Generator[policy.Service] {
 	})
 }
 
+// rows are right endpoints of one name: its place's names begin with prefix, so
+// that no other's are the same.
+func rows(prefix string, least int) *rapid.Generator[[]policy.Endpoint] {
+	one := rapid.Custom(func(t *rapid.T) policy.Endpoint {
+		e := policy.Endpoint{
+			Container: names().Draw(t, "container"), Port: rapid.IntRange(1, 65535).Draw(t, "port"),
+			Protocol: rapid.SampledFrom([]string{policy.TCP, policy.UDP}).Draw(t, "protocol"),
+		}
+		name := prefix + rapid.StringMatching(`[A-Za-z0-9]{1,8}`).Draw(t, "place")
+		if rapid.Bool().Draw(t, "listed") {
+			e.Registry = name
+		} else {
+			e.TargetGroup = name
+		}
+		return e
+	})
+	return rapid.SliceOfNDistinct(one, least, 3, rapid.ID[policy.Endpoint])
+}
+
+// withEndpoints gives some services endpoints, and adds standalone tasks.
+func withEndpoints(t *rapid.T, p *policy.Policy) {
+	for i, name := range slices.Sorted(maps.Keys(p.Services)) {
+		s := p.Services[name]
+		s.Endpoints = rows(fmt.Sprintf("s%d-", i), 0).Draw(t, "endpoints")
+		p.Services[name] = s
+	}
+	for i := range rapid.IntRange(0, 2).Draw(t, "standalone") {
+		s := policy.Standalone{Family: fmt.Sprintf("f%d", i), Endpoints: rows(fmt.Sprintf("t%d-", i), 1).Draw(t, "endpoints")}
+		if rapid.Bool().Draw(t, "started") {
+			s.Family, s.StartedBy = "", fmt.Sprintf("ops/%d", i)
+		}
+		if p.Standalone == nil {
+			p.Standalone = map[string]policy.Standalone{}
+		}
+		p.Standalone[fmt.Sprintf("standalone_task_%d", i)] = s
+	}
+}
+
 func policies() *rapid.Generator[policy.Policy] {
 	return rapid.Custom(func(t *rapid.T) policy.Policy {
 		p := policy.Policy{
@@ -89,6 +129,7 @@ func policies() *rapid.Generator[policy.Policy] {
 				Removal: policy.Removal{EmptyAfter: durations(0, 24*time.Hour).Draw(t, "emptyAfter"), MaxAtOnce: rapid.IntRange(0, 5).Draw(t, "maxAtOnce")},
 			})
 		}
+		withEndpoints(t, &p)
 		return p
 	})
 }

@@ -39,6 +39,7 @@ func TestEveryKeyHasANoteAndEveryNoteAKey(t *testing.T) {
 	for _, typ := range []reflect.Type{
 		reflect.TypeFor[policy.Policy](), reflect.TypeFor[policy.HostGroup](), reflect.TypeFor[policy.Offers](), reflect.TypeFor[policy.Removal](),
 		reflect.TypeFor[policy.Service](), reflect.TypeFor[policy.Tasks](), reflect.TypeFor[policy.Target](), reflect.TypeFor[policy.Manner](),
+		reflect.TypeFor[policy.Standalone](), reflect.TypeFor[policy.Endpoint](),
 	} {
 		for i := range typ.NumField() {
 			name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
@@ -65,6 +66,9 @@ func TestTheExampleInDocsIsRight(t *testing.T) {
 	}
 	if got := p.Scope(); len(got.Metrics) != 3 || !slices.Equal(got.Services, []string{"agent", "jobs", "web"}) {
 		t.Errorf("the example's scope is %+v", got)
+	}
+	if got := p.Registered(); !slices.Equal(got, []string{"game", "web"}) {
+		t.Errorf("the example registers the ports of %q", got)
 	}
 	for key := range notes() {
 		_, name, _ := strings.Cut(key, ".")

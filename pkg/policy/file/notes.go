@@ -21,11 +21,12 @@ type note struct {
 // when it runs.
 func notes() map[string]note {
 	return map[string]note{
-		"Policy.version":  {says: "Version of this format.", oneOf: []any{policy.Version}},
-		"Policy.mode":     {says: "act, or observe: decide and record, and change nothing.", oneOf: []any{policy.Act, policy.Observe}, standard: policy.Act},
-		"Policy.cluster":  {says: "Name of the ECS cluster."},
-		"Policy.hosts":    {says: "The Auto Scaling groups whose desired capacity plimsoll owns. At least one."},
-		"Policy.services": {says: "The ECS services that hosts are made for, by name."},
+		"Policy.version":    {says: "Version of this format.", oneOf: []any{policy.Version}},
+		"Policy.mode":       {says: "act, or observe: decide and record, and change nothing.", oneOf: []any{policy.Act, policy.Observe}, standard: policy.Act},
+		"Policy.cluster":    {says: "Name of the ECS cluster."},
+		"Policy.hosts":      {says: "The Auto Scaling groups whose desired capacity plimsoll owns. At least one."},
+		"Policy.services":   {says: "The ECS services that hosts are made for, by name."},
+		"Policy.standalone": {says: "Tasks that no service started and whose ports are registered, by a name of plimsoll's own that no service has."},
 
 		"HostGroup.group":   {says: "Name of the Auto Scaling group. One policy only may have it."},
 		"HostGroup.min":     {says: "Fewest hosts.", min: "0"},
@@ -47,6 +48,18 @@ func notes() map[string]note {
 		"Service.tolerance":             {says: "Percent of a target within which nothing changes.", min: "0", max: "50", standard: 10},
 		"Service.scaleOut":              {says: "How the task count grows."},
 		"Service.scaleIn":               {says: "How the task count shrinks."},
+
+		"Service.endpoints": {says: "Where the tasks' ports are registered: each a container's port and one target group or Cloud Map service."},
+
+		"Standalone.family":    {says: "Family of the tasks' definition. This or startedBy."},
+		"Standalone.startedBy": {says: "What RunTask or StartTask was told as startedBy. This or family."},
+		"Standalone.endpoints": {says: "Where the tasks' ports are registered. At least one."},
+
+		"Endpoint.container":   {says: "The container's name in the task definition."},
+		"Endpoint.port":        {says: "The container's port; ECS may map it to any port of the host.", min: "1", max: "65535"},
+		"Endpoint.protocol":    {says: "tcp or udp.", oneOf: []any{policy.TCP, policy.UDP}, standard: policy.TCP},
+		"Endpoint.targetGroup": {says: "Name of the target group, of type instance, that only plimsoll registers in. One service of one policy only may have it. This or registry."},
+		"Endpoint.registry":    {says: "Name or id of the Cloud Map service. One service of one policy only may have it. This or targetGroup."},
 
 		"Tasks.min": {says: "Fewest tasks.", min: "0"},
 		"Tasks.max": {says: "Most tasks.", min: "1"},

@@ -14,7 +14,8 @@ hosts: [{ group: g, min: 1, max: 9 }]
 
 const (
 	hostKeys    = "group, max, min, offers, removal"
-	serviceKeys = "maximumPercent, minimumHealthyPercent, scale, scaleIn, scaleOut, tasks, tolerance"
+	serviceKeys = "endpoints, maximumPercent, minimumHealthyPercent, scale, scaleIn, scaleOut, tasks, tolerance"
+	rowKeys     = "container, port, protocol, registry, targetGroup"
 	targetKeys  = "dimensions, metric, namespace, perTask, period, statistic, target"
 	duration    = "a duration above 0s such as 90s, 5m or 1h30m"
 )
@@ -33,11 +34,22 @@ func TestWrongFilesAreTold(t *testing.T) {
 		{"a key may be missing", "version: 1\ncluster: prod\nservices: {}", []string{"hosts: found nothing, allowed a list; add hosts"}},
 		{"a key may be nearly right", head + "services:\n  web:\n    minimumHealtyPercent: 75", []string{"services.web.minimumHealtyPercent (line 6): found an unknown key, allowed one of " + serviceKeys + "; did you mean minimumHealthyPercent?"}},
 		{"or in another case", head + "services: { web: { Tasks: { min: 1, max: 2 }, scale: [{ metric: cpu, target: 50 }] } }", []string{"services.web.Tasks (line 4): found an unknown key, allowed one of " + serviceKeys + "; did you mean tasks?"}},
-		{"or nothing like any", head + "services: { web: { endpoints: [] } }", []string{"services.web.endpoints (line 4): found an unknown key, allowed one of " + serviceKeys + "; remove it"}},
+		{"or nothing like any", head + "services: { web: { healthCheck: [] } }", []string{"services.web.healthCheck (line 4): found an unknown key, allowed one of " + serviceKeys + "; remove it"}},
 		{"a wrong key does not hide what is wrong with the right one", head + "services: { web: { tolerance: 60, tolerence: 10 } }", []string{
 			"services.web.tolerance (line 4): found 60, allowed 0 to 50; set tolerance: 50",
 			"services.web.tolerence (line 4): found an unknown key, allowed one of " + serviceKeys + "; did you mean tolerance?",
 		}},
+		{"an endpoint without its port and a place, and one with a key of somebody else's", head + "services:\n  web:\n    endpoints:\n      - { container: app }\n      - { container: app, port: 80, group: web }", []string{
+			"services.web.endpoints[0] (line 7): found neither targetGroup nor registry, allowed exactly one of them; add targetGroup, the name of a target group",
+			"services.web.endpoints[0].port (line 7): found nothing, allowed a whole number; add port",
+			"services.web.endpoints[1] (line 8): found neither targetGroup nor registry, allowed exactly one of them; add targetGroup, the name of a target group",
+			"services.web.endpoints[1].group (line 8): found an unknown key, allowed one of " + rowKeys + "; remove it",
+		}},
+		{"a port is a number up to 65535", head + "services: { web: { endpoints: [{ container: app, port: 70000, protocol: TCP, targetGroup: web }] } }", []string{
+			"services.web.endpoints[0].port (line 4): found 70000, allowed 1 to 65535; set port: 65535",
+			`services.web.endpoints[0].protocol (line 4): found "TCP", allowed tcp or udp; set protocol: tcp`,
+		}},
+		{"standalone tasks have endpoints", head + "services: {}\nstandalone: { game: { family: game } }", []string{"standalone.game.endpoints (line 5): found nothing, allowed a list; add endpoints"}},
 		{"a key may be there twice", head + "services:\n  web: { tasks: { min: 1, max: 2, min: 2 } }\n  web: {}", []string{
 			"services.web (line 6): found the key a second time, after line 5, allowed once; remove one of the two",
 			"services.web.tasks.min (line 5): found the key a second time, after line 5, allowed once; remove one of the two",
