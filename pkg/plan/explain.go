@@ -1,5 +1,7 @@
 package plan
 
+import "slices"
+
 // Explanation says what a reason means and what an operator can do about it.
 type Explanation struct {
 	Reason  Reason
@@ -10,7 +12,7 @@ type Explanation struct {
 // Reasons explains the closed list of reasons, in the order of reason.go.
 // docs/reasons.md is made from it.
 func Reasons() []Explanation {
-	return append(taskReasons(), hostReasons()...)
+	return slices.Concat(taskReasons(), hostReasons(), endpointReasons())
 }
 
 func taskReasons() []Explanation {
@@ -59,5 +61,30 @@ func hostReasons() []Explanation {
 		{AgentDisconnected, "The host's agent is not connected: the host is neither counted as room nor removed. One that plimsoll was draining is told after `removal.drainTimeout`, and others may leave meanwhile.", "If it lasts, see the agent's log, or terminate the instance."},
 		{GroupSteered, "Another scaling policy, or a capacity provider's managed scaling, steers the group: plimsoll leaves it alone.", "Turn the other one off, or take the group out of the policy."},
 		{GroupMissing, "The policy names a group that Auto Scaling does not know.", "Create the group or take it out of the policy."},
+	}
+}
+
+func endpointReasons() []Explanation {
+	return []Explanation{
+		{EndpointsMatch, "Every running task's port is registered, and nothing else is.", ""},
+		{TaskEnds, "Tasks were told to stop or have ended: their ports are taken off at once.", ""},
+		{PortReused, "Host ports are other tasks' now. They are taken off where their old owners were registered, and only after that registered for the new ones.", ""},
+		{NobodysTarget, "Something is registered behind which no task stands that the policy registers there: it is taken off.", "Give what others register a target group of its own."},
+		{TaskRuns, "Tasks run and their ports are not registered: they are.", ""},
+		{StillDraining, "A port that is wanted still drains in the target group. It cannot be registered before the deregistration delay has passed.", "A shorter deregistration delay frees ports sooner."},
+		{PortTaken, "The record of a host port is that of another task, which is not known to have ended: the port is not registered.", "If it lasts, see whether that task still exists."},
+		{TaskUnknown, "The task behind a registered port is neither seen to run nor known to have ended: the port stays registered until one of them is certain.", ""},
+		{PortNotMapped, "Tasks run without the container port that the policy names.", "Map the port in the task definition, or correct container, port or protocol in the policy."},
+		{AddressUnknown, "The EC2 instance of a task's host, or its address, could not be read: its port is not registered.", ""},
+		{OperationRuns, "Cloud Map still works on an instance, and takes one operation at a time.", ""},
+		{CallsSpent, "There is more to do than one round may call for. The rest follows within seconds, removals first.", ""},
+		{LimitNear, "Nine tenths or more of a limit are used: of targets a target group, of registrations of one instance with a load balancer, or of instances a Cloud Map service.", "Ask AWS for a higher quota where there is one, or spread the tasks over more target groups, load balancers or hosts."},
+		{LimitReached, "A limit of AWS is reached: no more is registered until something leaves.", "Ask AWS for a higher quota where there is one, or spread the tasks over more target groups, load balancers or hosts."},
+		{TargetGroupMissing, "The policy names a target group that does not exist.", "Create it or take it out of the policy."},
+		{RegistryMissing, "The policy names a Cloud Map service that does not exist.", "Create it or take it out of the policy."},
+		{RegistryAmbiguous, "Several Cloud Map services, of different namespaces, have the name that the policy names: none is changed.", "Write the service's id into the policy."},
+		{ManagedByECS, "ECS itself registers the tasks of one of its services there: plimsoll leaves it alone.", "Take it out of the policy, or out of the ECS service."},
+		{WrongTargetType, "The target group takes addresses, functions or load balancers, not instances: a host's port cannot be registered in it.", "Use a target group of type `instance`."},
+		{WrongProtocol, "The target group's protocol does not fit the endpoint's: HTTP, HTTPS, TCP and TLS want `tcp`, UDP wants `udp`, TCP_UDP takes both. Nothing is changed there.", "Correct the endpoint's protocol, or use another target group."},
 	}
 }

@@ -41,6 +41,7 @@ func page() string {
 	b.WriteString("This page is made from `pkg/plan/explain.go`; do not edit it.\n")
 	section(&b, "Task counts", taskReasons())
 	section(&b, "Hosts", hostReasons())
+	section(&b, "Endpoints", endpointReasons())
 	return b.String()
 }
 
@@ -66,7 +67,7 @@ func TestEveryReasonIsExplainedAndGiven(t *testing.T) {
 		t.Errorf("explained: %q\nconstants: %q", explained, values)
 	}
 	code := ""
-	for _, file := range []string{"tasks.go", "bounds.go", "wants.go", "hosts.go", "fleet.go", "removal.go", "cluster.go"} {
+	for _, file := range []string{"tasks.go", "bounds.go", "wants.go", "hosts.go", "fleet.go", "removal.go", "cluster.go", "endpoints.go", "endpoints_roster.go"} {
 		b, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

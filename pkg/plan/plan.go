@@ -5,6 +5,7 @@
 package plan
 
 import (
+	"slices"
 	"time"
 
 	"github.com/plimsoll-ecs/plimsoll/pkg/cluster"
@@ -15,6 +16,14 @@ type Plan struct {
 	Decisions []Decision     // in the order to apply their changes; also what was not done
 	Memory    cluster.Memory // what the next round must know
 	Next      time.Time      // when to look again; zero: the sweep is soon enough
+	Claims    []Claim        // port records to write before the changes, sorted by port; a port whose record is not had is WithoutPorts
+	Released  []Claim        // port records to delete, sorted by port
+}
+
+// Claim is a port record to be written or deleted, each in one conditional write.
+type Claim struct {
+	Port  cluster.HostPort
+	Owner cluster.Owner // to write or delete; Version is that of the record that it replaces, and 0 where there must be none
 }
 
 // Decision is what was decided about one subject, and why. One without changes
@@ -34,11 +43,55 @@ type Number struct {
 	Value float64 `json:"value"`
 }
 
-// Actions are the plan's changes in the order to apply.
+// Actions are the plan's changes in the order to apply: that of the decisions,
+// but that of changes of register those go first whose turn comes first.
 func (p Plan) Actions() []cluster.Change {
 	var all []cluster.Change
 	for _, d := range p.Decisions {
 		all = append(all, d.Changes...)
 	}
+	slices.SortStableFunc(all, func(a, b cluster.Change) int { return int(turnOf(a) - turnOf(b)) })
 	return all
+}
+
+// turnOf is the turn of a change; all of reconcile's have the same one.
+func turnOf(c cluster.Change) cluster.Turn {
+	if c.Reaches == nil {
+		return 0
+	}
+	return c.Reaches.Turn
+}
+
+// WithoutPorts is the plan without what it would register on some ports, whose
+// records could not be had. What it takes off stays: anybody may.
+func (p Plan) WithoutPorts(lost []cluster.HostPort) Plan {
+	gone := func(port cluster.HostPort) bool { return slices.Contains(lost, port) }
+	decisions := slices.Clone(p.Decisions)
+	for i, d := range decisions {
+		decisions[i].Changes = nil
+		for _, c := range d.Changes {
+			if c, any := without(c, gone); any {
+				decisions[i].Changes = append(decisions[i].Changes, c)
+			}
+		}
+	}
+	p.Decisions = decisions
+	p.Claims = slices.DeleteFunc(slices.Clone(p.Claims), func(c Claim) bool { return gone(c.Port) })
+	return p
+}
+
+// without is a change without some ports to register; false where none is left.
+func without(c cluster.Change, gone func(cluster.HostPort) bool) (cluster.Change, bool) {
+	if c.Reaches == nil || c.Reaches.Turn != cluster.TurnNew {
+		return c, true
+	}
+	reach := *c.Reaches
+	reach.Ports, reach.Tasks = nil, nil
+	for i, port := range c.Reaches.Ports {
+		if !gone(port) {
+			reach.Ports, reach.Tasks = append(reach.Ports, port), append(reach.Tasks, c.Reaches.Tasks[i])
+		}
+	}
+	c.To, c.Reaches = len(reach.Ports), &reach
+	return c, c.To > 0
 }

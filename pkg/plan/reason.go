@@ -50,3 +50,27 @@ const (
 	GroupSteered       Reason = "groupSteered"       // another scaling policy steers the group: plimsoll leaves it alone
 	GroupMissing       Reason = "groupMissing"       // the policy names a group that Auto Scaling does not know
 )
+
+// Why ports are registered and taken off, or are not.
+const (
+	EndpointsMatch     Reason = "endpointsMatch"     // every task's port is registered, and nothing else is
+	TaskEnds           Reason = "taskEnds"           // a task was told to stop or has ended: its ports are taken off at once
+	PortReused         Reason = "portReused"         // a port is another task's now: it is taken off where it was registered before it is registered anew
+	NobodysTarget      Reason = "nobodysTarget"      // no task that the policy registers stands behind what is registered: it is taken off
+	TaskRuns           Reason = "taskRuns"           // tasks run and their ports are not registered: they are
+	StillDraining      Reason = "stillDraining"      // a port drains where it is wanted: it cannot be registered before the delay has passed
+	PortTaken          Reason = "portTaken"          // a port's record is another task's that is not known to have ended: it is not registered
+	TaskUnknown        Reason = "taskUnknown"        // a task behind a registered port is neither seen to run nor known to have ended: the port stays
+	PortNotMapped      Reason = "portNotMapped"      // a task runs without the container port that the policy names
+	AddressUnknown     Reason = "addressUnknown"     // a task's host is not known by its id or address: its port is not registered
+	OperationRuns      Reason = "operationRuns"      // Cloud Map still works on the instance: one operation at a time
+	CallsSpent         Reason = "callsSpent"         // there is more to do than one round may call for: the rest follows
+	LimitNear          Reason = "limitNear"          // nine tenths of a limit of AWS are used
+	LimitReached       Reason = "limitReached"       // a limit of AWS is reached: no more is registered
+	TargetGroupMissing Reason = "targetGroupMissing" // the policy names a target group that does not exist
+	RegistryMissing    Reason = "registryMissing"    // the policy names a Cloud Map service that does not exist
+	RegistryAmbiguous  Reason = "registryAmbiguous"  // several Cloud Map services have the name that the policy names
+	ManagedByECS       Reason = "managedByECS"       // ECS itself registers a service's tasks there: plimsoll leaves it alone
+	WrongTargetType    Reason = "wrongTargetType"    // the target group takes no instances: a host's port cannot be registered
+	WrongProtocol      Reason = "wrongProtocol"      // the target group's protocol does not fit an endpoint's
+)

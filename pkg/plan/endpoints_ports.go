@@ -1,0 +1,243 @@
+package plan
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/plimsoll-ecs/plimsoll/pkg/cluster"
+)
+
+// grip is how a wish's task holds the record of its port.
+type grip int
+
+const (
+	mine  grip = iota // the record is the task's
+	free              // there is none
+	heir              // its owner has ended, and its port is taken off everywhere
+	owing             // its owner has ended, and its port still stands somewhere
+	taken             // its owner is not known to have ended
+)
+
+// gripOf is the worst grip of a wish's ports.
+func (r *reaching) gripOf(w *wish) grip {
+	worst := mine
+	for _, port := range w.ports {
+		worst = max(worst, r.grips[port])
+	}
+	return worst
+}
+
+// gripPorts finds how each wished port is held, and asks for the ports of old
+// owners to be taken off where other services are registered: those may not get
+// to it soon.
+func (r *reaching) gripPorts() {
+	for _, s := range r.rosters {
+		for _, at := range s.wished() {
+			for _, port := range s.wishes[at].ports {
+				if _, known := r.grips[port]; !known {
+					r.grips[port] = r.grip(port, s.wishes[at].task)
+				}
+			}
+		}
+	}
+}
+
+func (r *reaching) grip(port cluster.HostPort, task string) grip {
+	o, known := r.state.Owners[port]
+	switch {
+	case !known:
+		return free
+	case o.Task == task:
+		return mine
+	case !r.gone[o.Task]:
+		return taken
+	}
+	g := heir
+	for _, t := range traces(port, o) {
+		if r.stands(t, port, o.Task) {
+			g = owing
+		}
+	}
+	return g
+}
+
+// trace is one place of a port's record: where its owner may be registered.
+type trace struct {
+	subject cluster.Subject
+	key     string
+	spot    spot
+}
+
+func traces(port cluster.HostPort, o cluster.Owner) []trace {
+	var all []trace
+	for _, arn := range o.Groups {
+		all = append(all, trace{cluster.TargetsSubject(groupName(arn)), arn, spot{host: port.Instance, port: port.Port}})
+	}
+	for _, l := range o.Listed {
+		all = append(all, trace{cluster.RegistrySubject(l.Name), l.Registry, spot{id: l.Instance}})
+	}
+	return all
+}
+
+// groupName is the name in the ARN of a target group: ...:targetgroup/NAME/ID.
+func groupName(arn string) string {
+	parts := strings.Split(arn, "/")
+	if len(parts) < 3 {
+		return arn
+	}
+	return parts[1]
+}
+
+// stands says whether an ended owner's port may still stand somewhere. Where this
+// service is registered the look tells: what is wished for there is right, whoever
+// registered it, and where nothing is ever written nothing is waited for.
+// Elsewhere it stands until a change took it off, and one is asked for. Places
+// that the policy does not name are not touched.
+func (r *reaching) stands(t trace, port cluster.HostPort, owner string) bool {
+	if s := find(r.rosters, t.key); s != nil {
+		return s.fault == "" && s.remains(t.spot)
+	}
+	named := r.policy.HasTargetGroup(t.subject.Name())
+	if t.spot.id != "" {
+		named = r.policy.HasRegistry(t.subject.Name())
+	}
+	replaced := slices.ContainsFunc(r.rosters, func(s *roster) bool { return s.subject == t.subject }) // by one of the same name: the old one is gone
+	if !named || replaced || r.tookOff(t, owner) {
+		return false
+	}
+	s := find(r.others, t.key)
+	if s == nil {
+		s = newRoster(t.subject)
+		s.key = t.key
+		r.others = append(r.others, s)
+		slices.SortFunc(r.others, func(a, b *roster) int { return strings.Compare(string(a.subject), string(b.subject)) })
+	}
+	if s.standing[t.spot] == nowhere {
+		s.stand(t.spot, there)
+		s.counts[PortReused]++
+		r.asks = append(r.asks, ask{roster: s, turn: cluster.TurnEnded, spot: t.spot, port: port, task: owner})
+	}
+	return true
+}
+
+// remains says whether something may stand at a spot that is not wished for.
+func (s *roster) remains(at spot) bool {
+	now := s.standing[at]
+	return s.wishes[at] == nil && (now == there || now == doubted || s.busy(at))
+}
+
+// tookOff says whether a change took the owner's port off, as its intent tells.
+func (r *reaching) tookOff(t trace, owner string) bool {
+	return slices.ContainsFunc(r.state.Intents, func(i cluster.Intent) bool {
+		if i.Reaches == nil || i.Outcome != cluster.OutcomeApplied && i.Outcome != cluster.OutcomeShown {
+			return false
+		}
+		if i.Verb == cluster.DeregisterInstance {
+			return i.Reaches.Registry == t.key && i.Reaches.Instance == t.spot.id
+		}
+		if i.Verb != cluster.DeregisterTargets || i.Reaches.Group != t.key {
+			return false
+		}
+		for n, p := range i.Reaches.Ports {
+			if p.Instance == t.spot.host && p.Port == t.spot.port && i.Reaches.Tasks[n] == owner {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+func find(rosters []*roster, key string) *roster {
+	i := slices.IndexFunc(rosters, func(s *roster) bool { return s.key == key && key != "" })
+	if i < 0 {
+		return nil
+	}
+	return rosters[i]
+}
+
+// claims are the records to write: of each wished port that is to be had, where
+// the record does not say so yet. It keeps naming where the port still stands
+// and is not wished for, so that nobody takes it over before that is gone.
+func (r *reaching) claims() []Claim {
+	wanted := map[cluster.HostPort]cluster.Owner{}
+	for _, s := range r.rosters {
+		for _, at := range s.wished() {
+			w := s.wishes[at]
+			if r.gripOf(w) >= owing {
+				continue
+			}
+			for _, port := range w.ports {
+				o, begun := wanted[port]
+				if !begun {
+					o = r.kept(port, w.task)
+				}
+				wanted[port] = s.named(o, at)
+			}
+		}
+	}
+	var all []Claim
+	for _, port := range slices.SortedFunc(maps.Keys(wanted), comparePorts) {
+		o, old := sorted(wanted[port]), r.state.Owners[port]
+		if o.Task != old.Task || o.Service != old.Service || !slices.Equal(o.Groups, old.Groups) || !slices.Equal(o.Listed, old.Listed) {
+			all = append(all, Claim{Port: port, Owner: o})
+		}
+	}
+	return all
+}
+
+// kept is a task's record of a port with nothing but what still stands of it.
+func (r *reaching) kept(port cluster.HostPort, task string) cluster.Owner {
+	old := r.state.Owners[port]
+	o := cluster.Owner{Task: task, Service: r.state.Service, Version: old.Version}
+	if old.Task != task {
+		return o // all of it was taken off, or is wished for
+	}
+	for _, t := range traces(port, old) {
+		if s := find(r.rosters, t.key); s != nil && s.remains(t.spot) {
+			o = s.named(o, t.spot)
+		}
+	}
+	return o
+}
+
+// named is the record with a spot of the roster more.
+func (s *roster) named(o cluster.Owner, at spot) cluster.Owner {
+	if s.registry != nil {
+		o.Listed = append(o.Listed, cluster.Listing{Registry: s.key, Name: s.subject.Name(), Instance: at.id})
+	} else {
+		o.Groups = append(o.Groups, s.key)
+	}
+	return o
+}
+
+// sorted is the record as it is written.
+func sorted(o cluster.Owner) cluster.Owner {
+	slices.Sort(o.Groups)
+	slices.SortFunc(o.Listed, func(a, b cluster.Listing) int {
+		return cmp.Or(cmp.Compare(a.Registry, b.Registry), cmp.Compare(a.Instance, b.Instance))
+	})
+	return o
+}
+
+// released are the service's records to delete: of ports that no task of it wants
+// any more, and that are taken off everywhere.
+func (r *reaching) released() []Claim {
+	var all []Claim
+	for _, port := range slices.SortedFunc(maps.Keys(r.state.Owners), comparePorts) {
+		o := r.state.Owners[port]
+		_, wished := r.grips[port]
+		if o.Service != r.state.Service || wished || r.fate(o.Task, o.Service, port) == TaskUnknown {
+			continue
+		}
+		stands := slices.ContainsFunc(traces(port, o), func(t trace) bool {
+			s := find(r.rosters, t.key)
+			return s != nil && s.remains(t.spot)
+		})
+		if !stands {
+			all = append(all, Claim{Port: port, Owner: o})
+		}
+	}
+	return all
+}
