@@ -16,9 +16,23 @@ type Endpoints struct {
 	Ended      map[string]string // tasks that own a port of Owners and do not run: STOPPED or MISSING, by ARN, each by a complete read
 	Groups     []TargetGroup     // those of the policy that exist, sorted by name
 	Registries []Registry        // those of the policy that exist, sorted by name
+	Addresses  map[string]string // private IPv4 addresses of the tasks' hosts by EC2 instance id; only registries need them
 	Owners     map[HostPort]Owner
 	Memory     Memory
 	Intents    []Intent // open ones, oldest first
+}
+
+// EndpointScope is what a round of register looks at and may change: one service
+// or the tasks that no service started, and nothing but these groups and registries.
+type EndpointScope struct {
+	Cluster     string
+	Service     string   // the ECS service's name, or the policy's name of standalone tasks
+	Family      string   // standalone tasks: the family of their task definition
+	StartedBy   string   // or who started them
+	Groups      []string // target groups by name, sorted
+	Registries  []string // Cloud Map services by name or id, sorted
+	ECSServices []string // every service of the cluster that the policy names, sorted: one of them may have a group of ECS's own
+	Operations  []string // operations of Cloud Map that open intents began; those that are not over make Registry.Busy
 }
 
 // Binding is where a container's port is reached (ECS NetworkBinding). The rows
@@ -80,7 +94,7 @@ const (
 // Registry is a service of AWS Cloud Map.
 type Registry struct {
 	ID           string
-	Name         string
+	Name         string   // as the policy calls it: a name or an id
 	Records      []string // A, SRV
 	CustomHealth bool
 	Instances    []Registered

@@ -37,7 +37,8 @@ type Change struct {
 type Reach struct {
 	Group    string     `json:"group,omitempty"`    // target group ARN
 	Registry string     `json:"registry,omitempty"` // Cloud Map service id
-	Ports    []HostPort `json:"ports"`              // targets; of a registry the one port that the instance tells
+	Ports    []HostPort `json:"ports"`              // targets; of a registry the one port that the instance tells of
+	Tasks    []string   `json:"tasks,omitempty"`    // for each port the task (ARN) that it is registered for, or was; empty: nobody knows
 	Instance string     `json:"instance,omitempty"` // Registered.ID, of a registry
 	Address  string     `json:"address,omitempty"`  // IPv4 address of the host, of a registry
 }
@@ -50,6 +51,7 @@ type Intent struct {
 	Outcome   Outcome   `json:"outcome,omitempty"`
 	Detail    string    `json:"detail,omitempty"`    // what the outcome's call said
 	Instances []string  `json:"instances,omitempty"` // LaunchHosts: the ids that the answer named
+	Operation string    `json:"operation,omitempty"` // RegisterInstance, DeregisterInstance: the operation of Cloud Map that the answer named
 }
 
 // Outcome is how the call of an intent ended.
