@@ -69,6 +69,7 @@ func TestWhatIsRegisteredAndForWhom(t *testing.T) {
 	}{
 		{"tasks that run", nil, []string{"t0", "t2"}, []cluster.HostPort{t0, t2}, cluster.OutcomeApplied, both, ""},
 		{"again, which does no more", func(w *world) { w.groups["web"] = newGroup("web", listed{"i-0", 32768}, listed{"i-9", 1}) }, []string{"t0", "t2"}, []cluster.HostPort{t0, t2}, cluster.OutcomeApplied, both, ""},
+		{"two ports of one task", func(w *world) { w.tasks[0].Containers = append(w.tasks[0].Containers, w.tasks[2].Containers...) }, []string{"t0", "t0"}, []cluster.HostPort{t0, t2}, cluster.OutcomeApplied, both, ""},
 		{"a task that was told to stop meanwhile is left out", func(w *world) { w.tasks[2].DesiredStatus = aws.String("STOPPED") }, []string{"t0", "t2"}, []cluster.HostPort{t0, t2}, cluster.OutcomeApplied, "i-0:32768 i-9:1", `partial: i-0:32770/tcp is not registered for the task "t2": it was told to stop`},
 		{"one that stopped meanwhile", func(w *world) { w.tasks[0].LastStatus = aws.String("STOPPED") }, []string{"t0", "t2"}, []cluster.HostPort{t0, t2}, cluster.OutcomeApplied, "i-0:32770 i-9:1", "is STOPPED"},
 		{"one that is gone meanwhile", func(w *world) { w.tasks = w.tasks[1:] }, []string{"t0", "t2"}, []cluster.HostPort{t0, t2}, cluster.OutcomeApplied, "i-0:32770 i-9:1", "not there any more"},
@@ -138,7 +139,8 @@ func TestWhatAnInstanceOfARegistryTells(t *testing.T) {
 		t.Error("another intent has the same token")
 	}
 	w.tasks[2].Group = aws.String("family:job")
-	if c.Apply(t.Context(), "prod", i, always); w.instances["srv-1"]["t2.web"]["ECS_SERVICE_NAME"] != "" {
+	c.Apply(t.Context(), "prod", i, always)
+	if _, told := w.instances["srv-1"]["t2.web"]["ECS_SERVICE_NAME"]; told {
 		t.Error("a task that no service started has a service")
 	}
 	for name, spoil := range map[string]func(*world, *cluster.Reach){

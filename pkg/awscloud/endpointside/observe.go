@@ -38,8 +38,10 @@ func (c *Cloud) Observe(ctx context.Context, scope cluster.EndpointScope) (clust
 		return e, nil
 	}
 	var err error
-	e.Addresses, err = c.located(ctx, e.Tasks)
-	return e, err
+	if e.Addresses, err = c.located(ctx, e.Tasks); err != nil {
+		return cluster.Endpoints{}, err
+	}
+	return e, nil
 }
 
 // Ended says of each of the tasks that does not run any more whether it is

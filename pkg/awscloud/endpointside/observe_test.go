@@ -121,6 +121,7 @@ func TestABindingIsOnePortHoweverManyRowsTellOfIt(t *testing.T) {
 		{"a container port with two host ports has both", []ecstypes.NetworkBinding{row("0.0.0.0", 80, 9000), row("0.0.0.0", 80, 32768)}, "80=9000/tcp 80=32768/tcp"},
 		{"tcp and udp are two ports", []ecstypes.NetworkBinding{udp, row("0.0.0.0", 53, 32800)}, "53=32800/tcp 53=32800/udp"},
 		{"udp for IPv4 does not hide tcp for IPv6", []ecstypes.NetworkBinding{udp, row("::", 53, 32801)}, "53=32800/udp 53=32801/tcp"},
+		{"a row that comes twice", []ecstypes.NetworkBinding{row("0.0.0.0", 80, 32768), row("0.0.0.0", 80, 32768)}, "80=32768/tcp"},
 		{"a row without a protocol is tcp", []ecstypes.NetworkBinding{bare}, "80=32768/tcp"},
 		{"a range is its ports, one by one", []ecstypes.NetworkBinding{ports("udp", "8000-8002", "33000-33002")}, "8000=33000/udp 8001=33001/udp 8002=33002/udp"},
 		{"a range of one", []ecstypes.NetworkBinding{ports("tcp", "8000-8000", "33000-33000")}, "8000=33000/tcp"},
@@ -165,6 +166,22 @@ func TestALookThatIsNotWholeFails(t *testing.T) {
 		s.Operations = []cluster.Operation{{ID: "op-1"}}
 		if e, err := c.Observe(t.Context(), s); err == nil || !strings.Contains(err.Error(), tt.want) || !reflect.DeepEqual(e, cluster.Endpoints{}) {
 			t.Errorf("%s: %+v, %v, want %q", tt.name, e, err, tt.want)
+		}
+	}
+}
+
+func TestALookFailsWithAnyOfItsReads(t *testing.T) {
+	w, c := newWorld()
+	s := scope()
+	s.Operations = []cluster.Operation{{ID: "op-1"}}
+	if _, err := c.Observe(t.Context(), s); err != nil || len(w.reads) != 11 {
+		t.Fatalf("reads %v, %v", w.reads, err)
+	}
+	for name := range w.reads {
+		w, c := newWorld()
+		w.broken = name
+		if e, err := c.Observe(t.Context(), s); err == nil || !strings.Contains(err.Error(), "AccessDeniedException: "+name) || !reflect.DeepEqual(e, cluster.Endpoints{}) {
+			t.Errorf("%s fails: %+v, %v", name, e, err)
 		}
 	}
 }
@@ -276,10 +293,11 @@ func TestWhatNeverChangesIsReadOnce(t *testing.T) {
 		t.Errorf("a new host: %v, %v, %v", e.Addresses, w.reads, err)
 	}
 	// What was not known is asked for again.
-	w.tasks = append(w.tasks, newTask("t6", "service:web", "h3", 32791))
+	w.tasks = append(w.tasks, newTask("t6", "service:web", "h3", 32791), newTask("t7", "service:web", "h4", 32791), newTask("t8", "service:web", "", 0))
+	w.hosts["h4"] = ""
 	look()
-	w.hosts["h3"] = "i-3"
-	if e, err := c.Observe(t.Context(), scope()); err != nil || e.Tasks[5].Instance != "i-3" {
+	w.hosts["h3"], w.hosts["h4"] = "i-3", "i-4"
+	if e, err := c.Observe(t.Context(), scope()); err != nil || e.Tasks[5].Instance != "i-3" || e.Tasks[6].Instance != "i-4" || e.Tasks[7].Instance != "" {
 		t.Errorf("a host that ECS did not show at first: %+v, %v", e.Tasks, err)
 	}
 	// Without registries nobody asks EC2 or Cloud Map.

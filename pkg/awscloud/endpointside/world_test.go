@@ -37,9 +37,10 @@ type world struct {
 	instances  map[string]map[string]map[string]string // attributes by service id and instance id
 	operations map[string]sdtypes.OperationStatus
 
-	cut       string // an ARN or a name that answers leave out
-	failures  map[string]string
-	throttles int // how many reads are throttled first
+	cut       string            // an ARN or a name that answers leave out
+	failures  map[string]string // reasons, by ARN or name
+	broken    string            // a read that fails
+	throttles int               // how many reads are throttled first
 	err       error
 	reads     map[string]int
 	changes   []string
@@ -74,6 +75,9 @@ func pages[T any](all []T, token *string) ([]T, *string) {
 // read counts a read, and throttles it.
 func (w *world) read(name string) error {
 	w.reads[name]++
+	if name == w.broken {
+		return &smithy.GenericAPIError{Code: "AccessDeniedException", Message: name}
+	}
 	if w.throttles > 0 {
 		w.throttles--
 		return &smithy.GenericAPIError{Code: "ThrottlingException", Message: "Rate exceeded"}
@@ -123,7 +127,7 @@ func (w *world) DescribeTasks(_ context.Context, in *ecs.DescribeTasksInput, _ .
 		return nil, &ecstypes.InvalidParameterException{Message: aws.String("Tasks cannot have more than 100 elements")}
 	}
 	out := &ecs.DescribeTasksOutput{}
-	for _, arn := range in.Tasks {
+	for _, arn := range slices.Compact(slices.Sorted(slices.Values(in.Tasks))) { // each is answered for once
 		n := slices.IndexFunc(w.tasks, func(t ecstypes.Task) bool { return *t.TaskArn == arn })
 		switch {
 		case arn == w.cut:
@@ -144,6 +148,8 @@ func (w *world) DescribeContainerInstances(_ context.Context, in *ecs.DescribeCo
 	for _, arn := range in.ContainerInstances {
 		id, known := w.hosts[arn]
 		switch {
+		case arn == "":
+			return nil, &ecstypes.InvalidParameterException{Message: aws.String("Container instances can not be blank.")}
 		case arn == w.cut:
 		case w.failures[arn] != "" || !known:
 			out.Failures = append(out.Failures, ecstypes.Failure{Arn: aws.String(arn), Reason: aws.String(cmp.Or(w.failures[arn], "MISSING"))})
