@@ -44,10 +44,12 @@ func table() map[string]rule {
 		"pkg/reconcile":            {ours: words("pkg/cluster pkg/plan pkg/policy"), theirs: []string{zap}},
 		"pkg/handler":              {ours: words("events"), theirs: []string{"github.com/aws/aws-lambda-go/events", zap}},
 		"pkg/awscloud/clusterside": {ours: words("pkg/cluster"), theirs: []string{sdk, smithy}},
-		"pkg/awscloud/tally":       {theirs: []string{sdk, smithy}},
-		"pkg/emf":                  {pure: true, blind: true},
-		"pkg/store":                {ours: words("pkg/cluster pkg/plan"), theirs: []string{sdk + "/aws", sdk + "/service/dynamodb", sdk + "/service/sqs"}},
-		"pkg/simcloud":             {theirs: []string{sdk, smithy}, blind: true},
+		// endpointside reads ECS just as clusterside does, and shares how.
+		"pkg/awscloud/endpointside": {ours: words("pkg/awscloud/clusterside pkg/cluster"), theirs: []string{sdk}},
+		"pkg/awscloud/tally":        {theirs: []string{sdk, smithy}},
+		"pkg/emf":                   {pure: true, blind: true},
+		"pkg/store":                 {ours: words("pkg/cluster pkg/plan"), theirs: []string{sdk + "/aws", sdk + "/service/dynamodb", sdk + "/service/sqs"}},
+		"pkg/simcloud":              {theirs: []string{sdk, smithy}, blind: true},
 
 		// ingest decides nothing: it names keys (pkg/reconcile's Key) and wakes them (pkg/store's Waker).
 		"functions/ingest":    {ours: words("events pkg/handler pkg/policy pkg/reconcile pkg/store"), theirs: []string{zap}},

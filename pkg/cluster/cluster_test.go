@@ -71,3 +71,18 @@ func TestTheOwnersThatALookLacksAreAbsentOnceEach(t *testing.T) {
 		t.Errorf("absent: %q", got)
 	}
 }
+
+func TestAnOperationIsWaitedForWhileItsIntentIsOpen(t *testing.T) {
+	begun := func(id string, o Outcome, to *Reach) Intent {
+		return Intent{Change: Change{Verb: RegisterInstance, Reaches: to}, Operation: id, Outcome: o}
+	}
+	to := &Reach{Registry: "srv-1", Instance: "t.web"}
+	got := Operations([]Intent{
+		begun("op-1", OutcomeApplied, to), begun("op-2", OutcomeUnknown, to), begun("op-3", OutcomeShown, to), begun("op-4", OutcomeRefused, to),
+		begun("", OutcomeApplied, to), begun("op-5", OutcomeApplied, nil),
+	})
+	want := []Operation{{ID: "op-1", Registry: "srv-1", Instance: "t.web"}, {ID: "op-2", Registry: "srv-1", Instance: "t.web"}}
+	if !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}

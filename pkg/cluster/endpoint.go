@@ -45,12 +45,32 @@ func (e Endpoints) Absent() []string {
 // or the tasks that no service started, and nothing but these groups and registries.
 type EndpointScope struct {
 	Cluster     string
-	Service     string   // the ECS service's name, or the policy's name of standalone tasks
-	Family      string   // standalone tasks: the family of their task definition
-	StartedBy   string   // or who started them
-	Groups      []string // target groups by name, sorted
-	Registries  []string // Cloud Map services by name or id, sorted
-	ECSServices []string // every service of the cluster that the policy names, sorted: one of them may have a group of ECS's own
+	Service     string      // the ECS service's name, or the policy's name of standalone tasks
+	Family      string      // standalone tasks: the family of their task definition
+	StartedBy   string      // or who started them
+	Groups      []string    // target groups by name, sorted
+	Registries  []string    // Cloud Map services by name or id, sorted
+	ECSServices []string    // every service of the cluster that the policy names, sorted: one of them may have a group of ECS's own
+	Operations  []Operation // that open intents began; those that are not over make Registry.Busy
+}
+
+// Operation is what Cloud Map makes of a call: it ends later, and until then the
+// instance takes no other.
+type Operation struct {
+	ID       string
+	Registry string // Cloud Map service id
+	Instance string // Registered.ID
+}
+
+// Operations are those that open intents began, in their order.
+func Operations(intents []Intent) []Operation {
+	var all []Operation
+	for _, i := range intents {
+		if i.Open() && i.Operation != "" && i.Reaches != nil {
+			all = append(all, Operation{ID: i.Operation, Registry: i.Reaches.Registry, Instance: i.Reaches.Instance})
+		}
+	}
+	return all
 }
 
 // Binding is where a container's port is reached (ECS NetworkBinding). The rows
@@ -125,7 +145,7 @@ func (t Target) Leaving() bool { return t.State == TargetDraining }
 // Registry is a service of AWS Cloud Map.
 type Registry struct {
 	ID           string
-	Name         string
+	Name         string   // as the policy calls it: a name or an id
 	Records      []string // A, SRV
 	CustomHealth bool
 	Instances    []Registered

@@ -64,6 +64,7 @@ type Intent struct {
 	Outcome   Outcome   `json:"outcome,omitempty"`
 	Detail    string    `json:"detail,omitempty"`    // what the outcome's call said
 	Instances []string  `json:"instances,omitempty"` // LaunchHosts: the ids that the answer named
+	Operation string    `json:"operation,omitempty"` // RegisterInstance, DeregisterInstance: the operation of Cloud Map that the answer named
 }
 
 // Outcome is how the call of an intent ended.

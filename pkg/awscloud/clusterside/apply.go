@@ -28,7 +28,7 @@ type target struct {
 // now says whether a changing call may begin.
 func (t target) now() error {
 	if err := t.may(); err != nil {
-		return skip("%w", err)
+		return Skip("%w", err)
 	}
 	return nil
 }
@@ -41,7 +41,7 @@ func once(o *ecs.Options) { o.RetryMaxAttempts = 1 }
 func onceAutoScaling(o *autoscaling.Options) { o.RetryMaxAttempts = 1 }
 
 // errSkip says that a change's precondition no longer holds, errPartial that a
-// part of the hosts was launched.
+// part of it was made.
 var (
 	errSkip    = errors.New("skipped")
 	errPartial = errors.New("partial")
@@ -67,13 +67,13 @@ func (c *Cloud) Apply(ctx context.Context, name string, i cluster.Intent, may fu
 	default:
 		err = fmt.Errorf("%w: %s is not a change that can be made", errSkip, i.Verb)
 	}
-	i.Outcome, i.Detail = outcome(err)
+	i.Outcome, i.Detail = Outcome(err)
 	return i
 }
 
-// outcome reads an error: AWS's own refusals changed nothing; of a time-out, a
-// broken connection or a server's fault nobody knows.
-func outcome(err error) (cluster.Outcome, string) {
+// Outcome reads the error of a change: AWS's own refusals changed nothing; of a
+// time-out, a broken connection or a server's fault nobody knows.
+func Outcome(err error) (cluster.Outcome, string) {
 	var api smithy.APIError
 	var answer interface{ HTTPStatusCode() int }
 	server := errors.As(err, &answer) && answer.HTTPStatusCode() >= 500
@@ -91,18 +91,23 @@ func outcome(err error) (cluster.Outcome, string) {
 	}
 }
 
-// skip says which precondition does not hold.
-func skip(format string, args ...any) error {
+// Skip is the error of a change whose precondition does not hold, and says
+// one: its outcome is skipped.
+func Skip(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{errSkip}, args...)...)
 }
 
+// Partial is the error of a change of which a part was made, and says why not
+// more: its outcome is applied.
+func Partial(why error) error { return fmt.Errorf("%w: %w", errPartial, why) }
+
 func (t target) setDesiredCount(ctx context.Context, i cluster.Intent) error {
-	out, err := read(ctx, t.Cloud, t.ecs.DescribeServices, &ecs.DescribeServicesInput{Cluster: aws.String(t.cluster), Services: []string{i.Subject.Name()}})
+	out, err := Read(ctx, t.edges, t.ecs.DescribeServices, &ecs.DescribeServicesInput{Cluster: aws.String(t.cluster), Services: []string{i.Subject.Name()}})
 	if err != nil {
-		return skip("look at %s again: %w", i.Subject, err)
+		return Skip("look at %s again: %w", i.Subject, err)
 	}
 	if len(out.Services) != 1 || int(out.Services[0].DesiredCount) != i.From {
-		return skip("the desired count of %s is not %d any more", i.Subject.Name(), i.From)
+		return Skip("the desired count of %s is not %d any more", i.Subject.Name(), i.From)
 	}
 	if err := t.now(); err != nil {
 		return err
@@ -126,7 +131,7 @@ func (t target) launchHosts(ctx context.Context, i cluster.Intent) ([]string, er
 		return nil, err
 	}
 	out, err := t.autoscaling.LaunchInstances(ctx, &autoscaling.LaunchInstancesInput{
-		AutoScalingGroupName: aws.String(i.Subject.Name()), AvailabilityZones: []string{i.Zone}, ClientToken: aws.String(token(i)),
+		AutoScalingGroupName: aws.String(i.Subject.Name()), AvailabilityZones: []string{i.Zone}, ClientToken: aws.String(Token(i)),
 		RequestedCapacity: aws.Int32(int32(i.To - i.From)), //nolint:gosec // the policy bounds it
 	}, onceAutoScaling)
 	if turnedDown(out, err) {
@@ -141,7 +146,7 @@ func (t target) launchHosts(ctx context.Context, i cluster.Intent) ([]string, er
 		err = &smithy.GenericAPIError{Code: aws.ToString(e.ErrorCode), Message: i.Zone + ": " + aws.ToString(e.ErrorMessage), Fault: smithy.FaultClient}
 	}
 	if err != nil && len(ids) > 0 {
-		err = fmt.Errorf("%w: %w", errPartial, err)
+		err = Partial(err)
 	}
 	return ids, err
 }
@@ -197,15 +202,15 @@ func (t target) raiseCapacity(ctx context.Context, i cluster.Intent) error {
 // and that more are to come: capacity is never lowered this way.
 func (t target) desiredIs(ctx context.Context, i cluster.Intent) error {
 	if i.To <= i.From {
-		return skip("%d hosts after %d: capacity is only raised", i.To, i.From)
+		return Skip("%d hosts after %d: capacity is only raised", i.To, i.From)
 	}
 	name := i.Subject.Name()
-	out, err := read(ctx, t.Cloud, t.autoscaling.DescribeAutoScalingGroups, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{name}})
+	out, err := Read(ctx, t.edges, t.autoscaling.DescribeAutoScalingGroups, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{name}})
 	if err != nil {
-		return skip("look at %s again: %w", i.Subject, err)
+		return Skip("look at %s again: %w", i.Subject, err)
 	}
 	if len(out.AutoScalingGroups) != 1 || int(deref(out.AutoScalingGroups[0].DesiredCapacity, -1)) != i.From {
-		return skip("the desired capacity of %s is not %d any more", name, i.From)
+		return Skip("the desired capacity of %s is not %d any more", name, i.From)
 	}
 	return nil
 }
@@ -217,18 +222,18 @@ func (t target) drainHost(ctx context.Context, i cluster.Intent) error {
 		return err
 	}
 	if h.Status != cluster.HostActive || !h.Empty() {
-		return skip("%s is %s with %d tasks", i.Subject, h.Status, h.Running+h.Pending)
+		return Skip("%s is %s with %d tasks", i.Subject, h.Status, h.Running+h.Pending)
 	}
 	return t.setState(ctx, i, ecstypes.ContainerInstanceStatusDraining)
 }
 
 func (t target) again(ctx context.Context, i cluster.Intent) (cluster.Host, error) {
-	out, err := read(ctx, t.Cloud, t.ecs.DescribeContainerInstances, &ecs.DescribeContainerInstancesInput{Cluster: aws.String(t.cluster), ContainerInstances: []string{i.Host}})
+	out, err := Read(ctx, t.edges, t.ecs.DescribeContainerInstances, &ecs.DescribeContainerInstancesInput{Cluster: aws.String(t.cluster), ContainerInstances: []string{i.Host}})
 	if err != nil {
-		return cluster.Host{}, skip("look at %s again: %w", i.Subject, err)
+		return cluster.Host{}, Skip("look at %s again: %w", i.Subject, err)
 	}
 	if len(out.ContainerInstances) != 1 {
-		return cluster.Host{}, skip("%s is no container instance any more", i.Subject)
+		return cluster.Host{}, Skip("%s is no container instance any more", i.Subject)
 	}
 	return host(out.ContainerInstances[0]), nil
 }
@@ -256,17 +261,17 @@ func (t target) terminateHost(ctx context.Context, i cluster.Intent) error {
 		return err
 	}
 	if h.Status != cluster.HostDraining || !h.Empty() {
-		return skip("%s is %s with %d tasks", i.Subject, h.Status, h.Running+h.Pending)
+		return Skip("%s is %s with %d tasks", i.Subject, h.Status, h.Running+h.Pending)
 	}
-	groups, err := read(ctx, t.Cloud, t.autoscaling.DescribeAutoScalingGroups, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{i.Group}})
+	groups, err := Read(ctx, t.edges, t.autoscaling.DescribeAutoScalingGroups, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{i.Group}})
 	if err != nil {
-		return skip("look at %s again: %w", i.Group, err)
+		return Skip("look at %s again: %w", i.Group, err)
 	}
 	inService := len(groups.AutoScalingGroups) == 1 && slices.ContainsFunc(group(groups.AutoScalingGroups[0]).Instances, func(x cluster.Instance) bool {
 		return x.ID == i.Subject.Name() && strings.HasPrefix(x.Lifecycle, cluster.LifecycleInService)
 	})
 	if !inService {
-		return skip("%s is not in service in %s any more", i.Subject, i.Group)
+		return Skip("%s is not in service in %s any more", i.Subject, i.Group)
 	}
 	if err := t.now(); err != nil {
 		return err
@@ -280,9 +285,9 @@ func (t target) terminateHost(ctx context.Context, i cluster.Intent) error {
 	return nil
 }
 
-// token is the client token of an intent: a retry of that intent repeats it, the
+// Token is the client token of an intent: a retry of that intent repeats it, the
 // same change at another time does not.
-func token(i cluster.Intent) string {
+func Token(i cluster.Intent) string {
 	sum := sha256.Sum256([]byte(i.ID + "\x00" + string(i.Subject)))
 	return hex.EncodeToString(sum[:])[:32]
 }

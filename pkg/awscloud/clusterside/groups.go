@@ -18,7 +18,7 @@ func (c *Cloud) groups(ctx context.Context, names []string) ([]cluster.HostGroup
 	found := map[string]cluster.HostGroup{}
 	var token *string
 	for {
-		out, err := read(ctx, c, c.autoscaling.DescribeAutoScalingGroups, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: names, NextToken: token})
+		out, err := Read(ctx, c.edges, c.autoscaling.DescribeAutoScalingGroups, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: names, NextToken: token})
 		if err != nil {
 			return nil, fmt.Errorf("describe Auto Scaling groups: %w", err)
 		}
@@ -31,7 +31,7 @@ func (c *Cloud) groups(ctx context.Context, names []string) ([]cluster.HostGroup
 	}
 	names = slices.DeleteFunc(slices.Clone(names), func(n string) bool { _, ok := found[n]; return !ok })
 	all := make([]cluster.HostGroup, len(names))
-	err := c.run(ctx, len(names), func(ctx context.Context, i int) error {
+	err := c.edges.Run(ctx, len(names), func(ctx context.Context, i int) error {
 		all[i] = found[names[i]]
 		var err error
 		all[i].SteeredBy, err = c.steered(ctx, names[i])
@@ -45,7 +45,7 @@ func (c *Cloud) groups(ctx context.Context, names []string) ([]cluster.HostGroup
 func (c *Cloud) steered(ctx context.Context, name string) (string, error) {
 	var token *string
 	for {
-		out, err := read(ctx, c, c.autoscaling.DescribePolicies, &autoscaling.DescribePoliciesInput{AutoScalingGroupName: aws.String(name), NextToken: token})
+		out, err := Read(ctx, c.edges, c.autoscaling.DescribePolicies, &autoscaling.DescribePoliciesInput{AutoScalingGroupName: aws.String(name), NextToken: token})
 		if err != nil {
 			return "", fmt.Errorf("describe scaling policies of %s: %w", name, err)
 		}

@@ -29,7 +29,7 @@ const lookBack = 15 * time.Minute
 func (c *Cloud) metrics(ctx context.Context, wanted []cluster.Metric) (map[string]cluster.Series, error) {
 	chunks := slices.Collect(slices.Chunk(wanted, queries))
 	found := make([]map[string]cluster.Series, len(chunks))
-	err := c.run(ctx, len(chunks), func(ctx context.Context, i int) error {
+	err := c.edges.Run(ctx, len(chunks), func(ctx context.Context, i int) error {
 		series, err := c.series(ctx, chunks[i])
 		if err == nil {
 			found[i] = series
@@ -44,7 +44,7 @@ func (c *Cloud) metrics(ctx context.Context, wanted []cluster.Metric) (map[strin
 }
 
 func (c *Cloud) series(ctx context.Context, wanted []cluster.Metric) (map[string]cluster.Series, error) {
-	now := c.clock()
+	now := c.edges.Clock()
 	in := &cloudwatch.GetMetricDataInput{StartTime: aws.Time(now.Add(-lookBack)), EndTime: aws.Time(now), ScanBy: types.ScanByTimestampAscending}
 	for n, m := range wanted {
 		in.MetricDataQueries = append(in.MetricDataQueries, query("m"+strconv.Itoa(n), m))

@@ -15,13 +15,6 @@ import (
 	"github.com/plimsoll-ecs/plimsoll/pkg/cluster"
 )
 
-// page is how many ARNs one Describe call of ECS takes; DescribeServices takes
-// fewer.
-const (
-	page        = 100
-	servicePage = 10
-)
-
 // Observe reads all that the scope names, side by side. It fails rather than
 // leave something out: only a metric that CloudWatch does not answer for may be
 // absent, and a task definition that is gone.
@@ -34,7 +27,7 @@ func (c *Cloud) Observe(ctx context.Context, scope cluster.Scope) (cluster.State
 		func(ctx context.Context) (err error) { s.Groups, err = c.groups(ctx, scope.Groups); return },
 		func(ctx context.Context) (err error) { s.Metrics, err = c.metrics(ctx, scope.Metrics); return },
 	}
-	if err := c.run(ctx, len(looks), func(ctx context.Context, i int) error { return looks[i](ctx) }); err != nil {
+	if err := c.edges.Run(ctx, len(looks), func(ctx context.Context, i int) error { return looks[i](ctx) }); err != nil {
 		return cluster.State{}, err
 	}
 	claim(s.Hosts, s.Groups)
@@ -57,27 +50,21 @@ func claim(hosts []cluster.Host, groups []cluster.HostGroup) {
 	}
 }
 
+// reader reads ECS in whole.
+func (c *Cloud) reader(name string) Reader {
+	return Reader{ECS: c.ecs, Cluster: name, Edges: c.edges}
+}
+
 // services reads the services of the policy. One that ECS does not know, or
 // knows as inactive, is absent.
 func (c *Cloud) services(ctx context.Context, scope cluster.Scope) ([]cluster.Service, error) {
-	chunks := slices.Collect(slices.Chunk(scope.Services, servicePage))
-	found := make([][]cluster.Service, len(chunks))
-	err := c.run(ctx, len(chunks), func(ctx context.Context, i int) error {
-		out, err := read(ctx, c, c.ecs.DescribeServices, &ecs.DescribeServicesInput{Cluster: aws.String(scope.Cluster), Services: chunks[i]})
-		if err != nil {
-			return fmt.Errorf("describe services of %s: %w", scope.Cluster, err)
+	found, err := c.reader(scope.Cluster).Services(ctx, scope.Services)
+	var all []cluster.Service
+	for _, s := range found {
+		if aws.ToString(s.Status) == "ACTIVE" {
+			all = append(all, service(s))
 		}
-		if err := complete("services", len(chunks[i]), len(out.Services), out.Failures); err != nil {
-			return err
-		}
-		for _, s := range out.Services {
-			if aws.ToString(s.Status) == "ACTIVE" {
-				found[i] = append(found[i], service(s))
-			}
-		}
-		return nil
-	})
-	all := slices.Concat(found...)
+	}
 	slices.SortFunc(all, func(a, b cluster.Service) int { return cmp.Compare(a.Name, b.Name) })
 	return all, err
 }
@@ -90,7 +77,7 @@ func (c *Cloud) hosts(ctx context.Context, name string) ([]cluster.Host, int, er
 	reads := 0
 	for {
 		reads++
-		out, err := read(ctx, c, c.ecs.ListContainerInstances, &ecs.ListContainerInstancesInput{Cluster: aws.String(name), NextToken: token})
+		out, err := Read(ctx, c.edges, c.ecs.ListContainerInstances, &ecs.ListContainerInstancesInput{Cluster: aws.String(name), NextToken: token})
 		if err != nil {
 			return nil, reads, fmt.Errorf("list container instances of %s: %w", name, err)
 		}
@@ -99,23 +86,15 @@ func (c *Cloud) hosts(ctx context.Context, name string) ([]cluster.Host, int, er
 			break
 		}
 	}
-	chunks := slices.Collect(slices.Chunk(arns, page))
-	found := make([][]cluster.Host, len(chunks))
-	err := c.run(ctx, len(chunks), func(ctx context.Context, i int) error {
-		out, err := read(ctx, c, c.ecs.DescribeContainerInstances, &ecs.DescribeContainerInstancesInput{Cluster: aws.String(name), ContainerInstances: chunks[i]})
-		if err != nil {
-			return fmt.Errorf("describe container instances of %s: %w", name, err)
+	found, more, err := c.reader(name).Hosts(ctx, arns)
+	var all []cluster.Host
+	for _, h := range found {
+		if s := aws.ToString(h.Status); s == string(cluster.HostActive) || s == string(cluster.HostDraining) {
+			all = append(all, host(h))
 		}
-		for _, h := range out.ContainerInstances {
-			if s := aws.ToString(h.Status); s == string(cluster.HostActive) || s == string(cluster.HostDraining) {
-				found[i] = append(found[i], host(h))
-			}
-		}
-		return complete("container instances", len(chunks[i]), len(out.ContainerInstances), out.Failures)
-	})
-	all := slices.Concat(found...)
+	}
 	slices.SortFunc(all, func(a, b cluster.Host) int { return cmp.Compare(a.ARN, b.ARN) })
-	return all, reads + len(chunks), err
+	return all, reads + more, err
 }
 
 // tasks reads every task of the cluster that is not STOPPED. ListTasks leaves
@@ -125,52 +104,20 @@ func (c *Cloud) tasks(ctx context.Context, name string) ([]cluster.Task, int, er
 	var arns []string
 	reads := 0
 	for _, wanted := range []types.DesiredStatus{types.DesiredStatusRunning, types.DesiredStatusStopped} {
-		var token *string
-		for {
-			reads++
-			out, err := read(ctx, c, c.ecs.ListTasks, &ecs.ListTasksInput{Cluster: aws.String(name), DesiredStatus: wanted, NextToken: token})
-			if err != nil {
-				return nil, reads, fmt.Errorf("list tasks of %s: %w", name, err)
-			}
-			arns = append(arns, out.TaskArns...)
-			if token = out.NextToken; token == nil {
-				break
-			}
+		some, n, err := c.reader(name).ListTasks(ctx, ecs.ListTasksInput{DesiredStatus: wanted})
+		if reads += n; err != nil {
+			return nil, reads, err
+		}
+		arns = append(arns, some...)
+	}
+	found, more, err := c.reader(name).Tasks(ctx, arns)
+	var all []cluster.Task
+	for _, t := range found {
+		if aws.ToString(t.LastStatus) != cluster.TaskStopped {
+			all = append(all, Task(t))
 		}
 	}
-	slices.Sort(arns)
-	arns = slices.Compact(arns) // a task may stop between the two lists
-	chunks := slices.Collect(slices.Chunk(arns, page))
-	found := make([][]cluster.Task, len(chunks))
-	err := c.run(ctx, len(chunks), func(ctx context.Context, i int) error {
-		out, err := read(ctx, c, c.ecs.DescribeTasks, &ecs.DescribeTasksInput{Cluster: aws.String(name), Tasks: chunks[i]})
-		if err != nil {
-			return fmt.Errorf("describe tasks of %s: %w", name, err)
-		}
-		for _, t := range out.Tasks {
-			if aws.ToString(t.LastStatus) != cluster.TaskStopped {
-				found[i] = append(found[i], task(t))
-			}
-		}
-		return complete("tasks", len(chunks[i]), len(out.Tasks), out.Failures)
-	})
-	all := slices.Concat(found...)
-	slices.SortFunc(all, func(a, b cluster.Task) int { return cmp.Compare(a.ARN, b.ARN) })
-	return all, reads + len(chunks), err
-}
-
-// complete fails when a Describe call left out what it was asked for without
-// saying that it does not exist: a cut answer is not an absence.
-func complete(what string, asked, got int, failures []types.Failure) error {
-	for _, f := range failures {
-		if aws.ToString(f.Reason) != "MISSING" {
-			return fmt.Errorf("describe %s: %s: %s %s", what, aws.ToString(f.Arn), aws.ToString(f.Reason), aws.ToString(f.Detail))
-		}
-	}
-	if got+len(failures) != asked {
-		return fmt.Errorf("describe %s: asked for %d, answered for %d", what, asked, got+len(failures))
-	}
-	return nil
+	return all, reads + more, err
 }
 
 // define reads the task definitions that the services and their deployments
@@ -196,8 +143,8 @@ func (c *Cloud) define(ctx context.Context, services []cluster.Service) (map[str
 	c.mu.Unlock()
 	need = slices.DeleteFunc(need, func(arn string) bool { return known[arn].ARN != "" })
 	got := make([]cluster.Revision, len(need))
-	err := c.run(ctx, len(need), func(ctx context.Context, i int) error {
-		out, err := read(ctx, c, c.ecs.DescribeTaskDefinition, &ecs.DescribeTaskDefinitionInput{TaskDefinition: aws.String(need[i])})
+	err := c.edges.Run(ctx, len(need), func(ctx context.Context, i int) error {
+		out, err := Read(ctx, c.edges, c.ecs.DescribeTaskDefinition, &ecs.DescribeTaskDefinitionInput{TaskDefinition: aws.String(need[i])})
 		var gone *types.ClientException
 		if errors.As(err, &gone) {
 			return nil

@@ -1,6 +1,8 @@
 // Package clusterside is the AWS side of a cluster's rounds: narrow ports, one a
 // service, Observe and Apply. It maps AWS's words to ours and checks each
-// change's precondition; it must not decide anything.
+// change's precondition; it must not decide anything. How ECS is read in whole,
+// how a throttled read waits and how an outcome is read it shares with
+// endpointside.
 package clusterside
 
 import (
@@ -50,9 +52,7 @@ type Cloud struct {
 	ecs         ECS
 	autoscaling AutoScaling
 	cloudwatch  CloudWatch
-	run         Runner
-	clock       func() time.Time // for the span of metrics, and for what is left of an invocation
-	wait        Wait
+	edges       Edges
 
 	mu        sync.Mutex // held for map accesses only, never over a call
 	revisions map[string]cluster.Revision
@@ -64,12 +64,12 @@ type Wait func(ctx context.Context, d time.Duration) error
 // Edges are what a Cloud takes from the world that it runs in.
 type Edges struct {
 	Run   Runner
-	Clock func() time.Time // of the invocation, which bounds a throttled read's waiting
+	Clock func() time.Time // for the span of metrics, and for what is left of an invocation, which bounds a throttled read's waiting
 	Wait  Wait             // for a throttled read
 }
 
 // New returns a Cloud over the ports. It keeps task definitions, which never
 // change, from one look to the next.
 func New(e ECS, a AutoScaling, c CloudWatch, edges Edges) *Cloud {
-	return &Cloud{ecs: e, autoscaling: a, cloudwatch: c, run: edges.Run, clock: edges.Clock, wait: edges.Wait, revisions: map[string]cluster.Revision{}}
+	return &Cloud{ecs: e, autoscaling: a, cloudwatch: c, edges: edges, revisions: map[string]cluster.Revision{}}
 }

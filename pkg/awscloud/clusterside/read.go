@@ -26,10 +26,10 @@ const (
 // wait: for thinking, writing, and calls, of which the longest takes 20 s.
 const patience = 30 * time.Second
 
-// read makes one call that changes nothing, and makes it again while AWS
+// Read makes one call that changes nothing, and makes it again while AWS
 // throttles it and the invocation has time: a look that takes more than the bucket
 // holds would never succeed otherwise. Where no time bounds it, it does not wait.
-func read[I, O, F any](ctx context.Context, c *Cloud, call func(context.Context, *I, ...func(*F)) (*O, error), in *I) (*O, error) {
+func Read[I, O, F any](ctx context.Context, e Edges, call func(context.Context, *I, ...func(*F)) (*O, error), in *I) (*O, error) {
 	for n := 0; ; n++ {
 		out, err := call(ctx, in)
 		if err == nil || !throttled(err) {
@@ -37,7 +37,7 @@ func read[I, O, F any](ctx context.Context, c *Cloud, call func(context.Context,
 		}
 		wait := firstWait << min(n, doublings)
 		end, bounded := ctx.Deadline()
-		if !bounded || end.Sub(c.clock()) < patience+wait || c.wait(ctx, wait) != nil {
+		if !bounded || end.Sub(e.Clock()) < patience+wait || e.Wait(ctx, wait) != nil {
 			return nil, err
 		}
 	}

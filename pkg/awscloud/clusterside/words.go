@@ -94,7 +94,8 @@ func numbers(list []string, protocol string) []cluster.Port {
 	return ports
 }
 
-func task(t types.Task) cluster.Task {
+// Task maps ECS's words of a task to ours: all but what only register reads.
+func Task(t types.Task) cluster.Task {
 	out := cluster.Task{
 		ARN: aws.ToString(t.TaskArn), Revision: aws.ToString(t.TaskDefinitionArn), Host: aws.ToString(t.ContainerInstanceArn), Zone: aws.ToString(t.AvailabilityZone),
 		Last: aws.ToString(t.LastStatus), Wanted: aws.ToString(t.DesiredStatus), Health: string(t.HealthStatus), StartedBy: aws.ToString(t.StartedBy),
