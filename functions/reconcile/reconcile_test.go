@@ -1,10 +1,6 @@
 package reconcile
 
 import (
-	"context"
-	"errors"
-	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,44 +12,11 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
+	rounds "github.com/plimsoll-ecs/plimsoll/pkg/reconcile"
 	"github.com/plimsoll-ecs/plimsoll/pkg/simcloud"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-func TestConcurrentRunsAllWithinItsBound(t *testing.T) {
-	var now, most, done atomic.Int64
-	err := Concurrent(t.Context(), 50, func(context.Context, int) error {
-		if n := now.Add(1); n > most.Load() {
-			most.Store(n)
-		}
-		time.Sleep(time.Millisecond)
-		now.Add(-1)
-		done.Add(1)
-		return nil
-	})
-	if err != nil || done.Load() != 50 || most.Load() > sideBySide || most.Load() < 2 {
-		t.Errorf("%d done, %d at a time, %v", done.Load(), most.Load(), err)
-	}
-}
-
-func TestConcurrentTellsEveryErrorAndSurvivesAPanic(t *testing.T) {
-	err := Concurrent(t.Context(), 4, func(_ context.Context, i int) error {
-		switch i {
-		case 1:
-			return errors.New("one failed")
-		case 3:
-			panic("three fell")
-		}
-		return nil
-	})
-	if err == nil || !strings.Contains(err.Error(), "one failed") || !strings.Contains(err.Error(), "panic: three fell") {
-		t.Error(err)
-	}
-	if err := Concurrent(t.Context(), 0, nil); err != nil {
-		t.Error(err)
-	}
-}
 
 func TestAWakeUpThatCannotBeReadFailsAndOneOfNoPolicyOnlyEndsItsNumber(t *testing.T) {
 	core, logs := observer.New(zap.WarnLevel)
@@ -68,7 +31,7 @@ func TestAWakeUpThatCannotBeReadFailsAndOneOfNoPolicyOnlyEndsItsNumber(t *testin
 		t.Fatal(err)
 	}
 	// No port to the cluster is set: a call of any would panic.
-	door := New(Ports{DynamoDB: cloud.DynamoDB()}, Config{Table: "plimsoll"}, policy.Set{{Version: 1, Cluster: "prod"}}, Edges{Clock: time.Now, Run: Concurrent, Log: zap.New(core)})
+	door := New(Ports{DynamoDB: cloud.DynamoDB()}, rounds.Config{Table: "plimsoll"}, policy.Set{{Version: 1, Cluster: "prod"}}, rounds.Edges{Clock: time.Now, Run: rounds.Concurrent, Log: zap.New(core)})
 	out, err := door.Invoke(t.Context(), []byte(`{"Records":[
 		{"messageId":"a","body":"{\"key\":\"reconcile#gone\",\"gen\":3}"},
 		{"messageId":"b","body":"nonsense"}]}`))
@@ -85,17 +48,5 @@ func TestAWakeUpThatCannotBeReadFailsAndOneOfNoPolicyOnlyEndsItsNumber(t *testin
 	}
 	if !raised {
 		t.Error("the next event counts as a double of the one that nobody knew")
-	}
-}
-
-func TestADeploymentWithoutItsSettingsDoesNotStart(t *testing.T) {
-	whole := Config{Table: "plimsoll", Ingress: "https://queue"}
-	if err := whole.Missing(); err != nil {
-		t.Error(err)
-	}
-	for _, c := range []Config{{Table: "plimsoll"}, {Ingress: "https://queue"}} {
-		if c.Missing() == nil {
-			t.Errorf("%+v lacks nothing", c)
-		}
 	}
 }

@@ -3,6 +3,7 @@ package cluster
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -39,6 +40,26 @@ func (e Endpoints) Absent() []string {
 	}
 	slices.Sort(absent)
 	return absent
+}
+
+// Ports are those that a task binds or that are a target of a group, sorted: who
+// owns them is to be asked before a plan, into Owners.
+func (e Endpoints) Ports() []HostPort {
+	var all []HostPort
+	for _, t := range e.Tasks {
+		for _, b := range t.Bindings {
+			all = append(all, HostPort{Instance: t.Instance, Port: b.HostPort, Protocol: b.Protocol})
+		}
+	}
+	for _, g := range e.Groups {
+		for _, t := range g.Targets {
+			for _, protocol := range g.Protocols() {
+				all = append(all, HostPort{Instance: t.Instance, Port: t.Port, Protocol: protocol})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b HostPort) int { return strings.Compare(a.String(), b.String()) })
+	return slices.Compact(all)
 }
 
 // EndpointScope is what a round of register looks at and may change: one service
@@ -120,6 +141,19 @@ type TargetGroup struct {
 	Delay      time.Duration // deregistration delay
 	Targets    []Target      // as DescribeTargetHealth lists them: also those that are draining
 	ManagedBy  string        // the ECS service that ECS registers in it; empty: none of the cluster
+}
+
+// Protocols are those that a host port of the group's targets may have.
+func (g TargetGroup) Protocols() []string {
+	switch g.Protocol {
+	case "HTTP", "HTTPS", "TCP", "TLS":
+		return []string{"tcp"}
+	case "UDP":
+		return []string{"udp"}
+	case "TCP_UDP":
+		return []string{"tcp", "udp"}
+	}
+	return nil
 }
 
 // Target is one target of a group.

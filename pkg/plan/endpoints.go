@@ -243,7 +243,7 @@ func (r *reaching) holder(s *roster, at spot) (cluster.HostPort, cluster.Owner, 
 		port, known := r.listed[listing{s.key, at.id}]
 		return port, r.state.Owners[port], known
 	}
-	protocols := protocolsOf(s.group.Protocol)
+	protocols := s.group.Protocols()
 	for _, protocol := range protocols {
 		port := cluster.HostPort{Instance: at.host, Port: at.port, Protocol: protocol}
 		if o, known := r.state.Owners[port]; known {

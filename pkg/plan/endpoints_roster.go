@@ -84,7 +84,7 @@ func (r *reaching) roster(row policy.Endpoint) *roster {
 		r.rosters = slices.Insert(r.rosters, i, s)
 	}
 	s := r.rosters[i]
-	if s.fault == "" && s.group != nil && !slices.Contains(protocolsOf(s.group.Protocol), row.Protocol) {
+	if s.fault == "" && s.group != nil && !slices.Contains(s.group.Protocols(), row.Protocol) {
 		s.fault, s.wishes = WrongProtocol, nil
 	}
 	return s
@@ -194,21 +194,6 @@ func (s *roster) busy(at spot) bool { return s.registry != nil && s.registry.Bus
 // spots and wished are where something stands and what is wished for, in order.
 func (s *roster) spots() []spot  { return slices.SortedFunc(maps.Keys(s.standing), compareSpots) }
 func (s *roster) wished() []spot { return slices.SortedFunc(maps.Keys(s.wishes), compareSpots) }
-
-// protocolsOf are the protocols of ports that a target group of a protocol takes
-// (Elastic Load Balancing, CreateTargetGroup); none where it is not known.
-func protocolsOf(group string) []string {
-	switch group {
-	case "HTTP", "HTTPS", "TCP", "TLS":
-		return []string{policy.TCP}
-	case "UDP":
-		return []string{policy.UDP}
-	case "TCP_UDP":
-		return []string{policy.TCP, policy.UDP}
-	default:
-		return nil
-	}
-}
 
 // instanceMax is how long the id of a Cloud Map instance may be: it takes 64
 // characters, but of a service with SRV records the id is a part of a name in DNS.

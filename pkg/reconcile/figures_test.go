@@ -20,7 +20,7 @@ func measured(t *testing.T, w *world, change func(*Rounds)) []Figures {
 	if change != nil {
 		change(&r)
 	}
-	_ = r.Round(t.Context(), p, Waking{ID: "m", Sent: noon.Add(-5 * time.Second)}) // each test says what should be
+	_ = r.Round(t.Context(), Steering{w, p}, Waking{ID: "m", Sent: noon.Add(-5 * time.Second)}) // each test says what should be
 	return all
 }
 
@@ -42,7 +42,7 @@ func TestARoundIsMeasuredOnceWhateverBecomesOfIt(t *testing.T) {
 		w, _ := newWorld()
 		tt.spoil(w)
 		all := measured(t, w, nil)
-		if len(all) != 1 || all[0].Failed != tt.failed || (all[0].Planned != nil) != tt.planned || (all[0].Lag != nil) != tt.acted || all[0].Cluster != "prod" {
+		if len(all) != 1 || all[0].Failed != tt.failed || (all[0].Planned != nil) != tt.planned || (all[0].Lag != nil) != tt.acted || all[0].Key != Key("prod") {
 			t.Errorf("%s: %+v", tt.name, all)
 		}
 	}
@@ -81,13 +81,12 @@ func TestTheFiguresOfAPlan(t *testing.T) {
 			{Subject: cluster.ServiceSubject("api"), From: 2, To: 2, Reason: plan.WaitingForHosts},
 		},
 	}
-	var f Figures
-	f.decided(state, p)
-	want := Planned{
+	got := planned(state, p)
+	want := &Planned{
 		Reasons: map[plan.Reason]int{plan.TasksUnplaced: 1, plan.HostsAtMaximum: 1, plan.WaitingForHosts: 2},
-		Changes: 2, Waiting: 6, Wait: time.Minute, Unplaced: 4, Hosts: 5,
+		Changes: 2, Sized: &Sized{Waiting: 6, Wait: time.Minute, Unplaced: 4, Hosts: 5},
 	}
-	if !reflect.DeepEqual(*f.Planned, want) {
-		t.Errorf("%+v, want %+v", *f.Planned, want)
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v %+v, want %+v %+v", got, got.Sized, want, want.Sized)
 	}
 }

@@ -154,7 +154,7 @@ func (v *overlap) deliver(at time.Time, id string, d delivery) error {
 func (v *overlap) round(ctx context.Context, id string, d delivery) error {
 	e := &edge{overlap: v, delivery: d}
 	clock := func() time.Time { return v.cloud.Now().Add(d.Wrong) }
-	rounds := Rounds{Cloud: e, Clock: clock, Log: zap.NewNop(), Open: func(ctx context.Context, key, message string) (Opened, error) {
+	rounds := Rounds{Clock: clock, Log: zap.NewNop(), Open: func(ctx context.Context, key, message string) (Opened, error) {
 		table := v.table
 		table.DB, table.Clock = throughEdge{v.cloud.DynamoDB(), e}, clock
 		s, err := table.Open(ctx, key, message)
@@ -164,7 +164,7 @@ func (v *overlap) round(ctx context.Context, id string, d delivery) error {
 		e.Session = s
 		return Opened{Session: e, Gen: s.Gen, Left: s.Left, Now: s.Now, Recall: e.recall}, nil
 	}}
-	return rounds.Round(ctx, townPolicy(), Waking{ID: id})
+	return rounds.Round(ctx, Steering{e, townPolicy()}, Waking{ID: id})
 }
 
 // edge is one invocation's way to the table and the cloud, with its troubles.

@@ -14,18 +14,44 @@ import (
 
 	"github.com/plimsoll-ecs/plimsoll/pkg/cluster"
 	"github.com/plimsoll-ecs/plimsoll/pkg/plan"
-	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
 )
 
-// Cloud is where a cluster is seen and changed.
-type Cloud interface {
-	// Observe reads all of the scope or fails: nothing of a state is a guess. A
-	// metric that could not be read is absent from it.
-	Observe(ctx context.Context, scope cluster.Scope) (cluster.State, error)
-	// Apply makes the call of an intent of the named cluster if its precondition
-	// still holds, and returns the intent with its outcome. It asks may right
-	// before the changing call; after an error of it no call is made.
-	Apply(ctx context.Context, name string, i cluster.Intent, may func() error) cluster.Intent
+// Job is what the rounds of one key are about: how they look, think and act.
+type Job interface {
+	Key() string
+	// Think looks, and decides by that and by what was recalled. It fails if the
+	// look was not whole.
+	Think(ctx context.Context, r Recalled) (Thought, error)
+	// Apply makes the call of an intent if its precondition still holds, and returns
+	// the intent with its outcome. It asks may right before the changing call; after
+	// an error of it no call is made.
+	Apply(ctx context.Context, i cluster.Intent, may func() error) cluster.Intent
+}
+
+// Recalled is what a round begins to think with.
+type Recalled struct {
+	Now     func() time.Time // by a clock that all rounds share
+	Memory  cluster.Memory
+	Intents []cluster.Intent // open ones, and those whose refusal no round has seen yet; oldest first
+	Ports   Ports
+}
+
+// Thought is what a round came to think.
+type Thought struct {
+	Plan    plan.Plan
+	Ended   []cluster.Intent // open ones whose outcome the look has shown
+	Pace    time.Duration    // how far apart looks that cost what this one did should be; 0: as near as they come
+	Planned *Planned         // the plan's figures
+}
+
+// Ports are the records of who has which host port, which several keys share.
+type Ports interface {
+	// Owners reads the records of some ports; one without a record is absent.
+	Owners(ctx context.Context, ports []cluster.HostPort) (map[cluster.HostPort]cluster.Owner, error)
+	// Claim writes records, and returns the ports whose record was another by then.
+	Claim(ctx context.Context, claims []plan.Claim) (lost []cluster.HostPort, err error)
+	// Release deletes records that are still those that the plan rested on.
+	Release(ctx context.Context, claims []plan.Claim) error
 }
 
 // Session is a round's hold on its cluster's memory.
@@ -48,6 +74,7 @@ type Opened struct {
 	Left    func() time.Duration // of the lease, by this round's own clock
 	Now     func() time.Time     // by a clock that all rounds share
 	Recall  func(context.Context) (cluster.Memory, []cluster.Intent, error)
+	Ports   Ports // nil: no job of these rounds has any
 
 	figures *Figures // of the round, as far as it has come
 }
@@ -58,7 +85,7 @@ type Waking struct {
 	Sent time.Time // when its queue took it, by that queue's clock; zero: nobody knows
 }
 
-// Open takes the cluster's lease for a message and raises its number. After an
+// Open takes the key's lease for a message and raises its number. After an
 // error nothing was begun, and the message is to be tried again.
 type Open func(ctx context.Context, key, message string) (Opened, error)
 
@@ -73,9 +100,8 @@ const (
 // refusedAgain is how soon a round looks again after a refused call.
 const refusedAgain = 15 * time.Second
 
-// Rounds reconciles the clusters of a set of policies.
+// Rounds are the rounds of a function's keys.
 type Rounds struct {
-	Cloud Cloud
 	Open  Open
 	Clock func() time.Time // of the invocation, for its deadline
 	Log   *zap.Logger
@@ -85,18 +111,18 @@ type Rounds struct {
 	Meter  func(Figures) // takes what a round came to; nil: nobody does. No round depends on it
 }
 
-// Round reconciles one cluster once for one message. It fails if it did not
-// begin, or could not give its lease back: the same message alone may take that
-// over at once, so it must come again. A round that fails otherwise is recorded,
-// and asks to be woken again.
-func (r Rounds) Round(ctx context.Context, p policy.Policy, w Waking) error {
-	key := Key(p.Cluster)
+// Round does a job once for one message. It fails if it did not begin, or could not
+// give its lease back: the same message alone may take that over at once, so it
+// must come again. A round that fails otherwise is recorded, and asks to be woken
+// again.
+func (r Rounds) Round(ctx context.Context, j Job, w Waking) error {
+	key := j.Key()
 	o, err := r.Open(ctx, key, w.ID)
 	if err != nil {
 		return fmt.Errorf("begin a round of %s: %w", key, err)
 	}
-	o.figures = &Figures{Cluster: p.Cluster, sent: w.Sent}
-	next, pace, failure := r.inTime(ctx, p, o)
+	o.figures = &Figures{Key: key, sent: w.Sent}
+	next, pace, failure := r.inTime(ctx, j, o)
 	if failure != nil {
 		r.Log.Error("round failed", zap.String("key", key), zap.Int("gen", o.Gen), zap.Error(failure))
 	}
@@ -127,56 +153,66 @@ func (r Rounds) Skip(ctx context.Context, key, message string) error {
 	return nil
 }
 
-// Key is the key of a cluster's rounds.
-func Key(clusterName string) string { return "reconcile#" + clusterName }
-
 // inTime makes the round end before its invocation does.
-func (r Rounds) inTime(ctx context.Context, p policy.Policy, o Opened) (time.Time, time.Duration, error) {
+func (r Rounds) inTime(ctx context.Context, j Job, o Opened) (time.Time, time.Duration, error) {
 	if r.Margin == nil {
-		return r.guarded(ctx, p, o)
+		return r.guarded(ctx, j, o)
 	}
 	ctx, cancel := r.Margin(ctx)
 	defer cancel()
-	return r.guarded(ctx, p, o)
+	return r.guarded(ctx, j, o)
 }
 
 // guarded turns a panic of the round into its failure, so that it is recorded
 // and asked for again like any other.
-func (r Rounds) guarded(ctx context.Context, p policy.Policy, o Opened) (next time.Time, pace time.Duration, err error) {
+func (r Rounds) guarded(ctx context.Context, j Job, o Opened) (next time.Time, pace time.Duration, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			r.Log.Error("round panicked", zap.Any("value", v), zap.Stack("stack"))
 			err = fmt.Errorf("panic: %v", v)
 		}
 	}()
-	return r.round(ctx, p, o)
+	return r.round(ctx, j, o)
 }
 
 // round looks, thinks, notes, does and tells.
-func (r Rounds) round(ctx context.Context, p policy.Policy, o Opened) (next time.Time, pace time.Duration, err error) {
+func (r Rounds) round(ctx context.Context, j Job, o Opened) (next time.Time, pace time.Duration, err error) {
 	memory, intents, err := o.Recall(ctx)
 	if err != nil {
 		return time.Time{}, 0, err
 	}
-	state, err := r.Cloud.Observe(ctx, p.Scope())
+	t, err := j.Think(ctx, Recalled{Now: o.Now, Memory: memory, Intents: intents, Ports: o.Ports})
 	if err != nil {
-		return time.Time{}, 0, fmt.Errorf("observe %s: %w", p.Cluster, err)
-	}
-	state.Now, state.Memory, state.Intents = o.Now(), memory, intents
-	state, ended := plan.Overlay(state)
-	ended = append(ended, refused(intents)...)
-	decided := plan.Cluster(state, p)
-	if p.Mode == policy.Observe {
-		decided = observed(decided)
-	}
-	begun := intend(decided, Key(p.Cluster), o.Gen, state.Now)
-	if err := o.Session.Note(ctx, decided, begun, ended); err != nil {
 		return time.Time{}, 0, err
 	}
-	o.figures.decided(state, decided)
-	r.log(p.Cluster, o.Gen, decided)
-	next, err = r.do(ctx, p.Cluster, o, begun, decided.Next)
-	return next, state.Pace, err
+	if t.Plan, err = claimed(ctx, o.Ports, t.Plan); err != nil {
+		return time.Time{}, 0, err
+	}
+	begun := intend(t.Plan, j.Key(), o.Gen, o.Now())
+	if err := o.Session.Note(ctx, t.Plan, begun, append(t.Ended, refused(intents)...)); err != nil {
+		return time.Time{}, 0, err
+	}
+	o.figures.Planned = t.Planned
+	r.log(j.Key(), o.Gen, t.Plan)
+	next, err = r.do(ctx, j, o, begun, t.Plan.Next)
+	return next, t.Pace, err
+}
+
+// claimed is the plan with the records of the ports that it is to register, and
+// without those that were not to be had. Records that nothing stands for any more
+// are deleted.
+func claimed(ctx context.Context, ports Ports, p plan.Plan) (plan.Plan, error) {
+	if len(p.Claims) > 0 {
+		lost, err := ports.Claim(ctx, p.Claims)
+		if err != nil {
+			return p, err
+		}
+		p = p.WithoutPorts(lost)
+	}
+	if len(p.Released) > 0 {
+		return p, ports.Release(ctx, p.Released)
+	}
+	return p, nil
 }
 
 // observed is the plan with its changes taken out: decided and recorded, not done.
@@ -186,7 +222,7 @@ func observed(p plan.Plan) plan.Plan {
 		d.Changes = nil
 		decisions[i] = d
 	}
-	p.Decisions = decisions
+	p.Decisions, p.Claims, p.Released = decisions, nil, nil
 	return p
 }
 
@@ -214,14 +250,14 @@ func intend(p plan.Plan, key string, gen int, now time.Time) []cluster.Intent {
 // do applies the intents in order and tells each one's outcome. The first that
 // is not applied ends those of its subject; a round that runs out of time ends
 // them all, and the next one looks.
-func (r Rounds) do(ctx context.Context, name string, o Opened, intents []cluster.Intent, next time.Time) (time.Time, error) {
+func (r Rounds) do(ctx context.Context, j Job, o Opened, intents []cluster.Intent, next time.Time) (time.Time, error) {
 	stopped := map[cluster.Subject]bool{}
 	for _, i := range intents {
 		switch {
 		case stopped[i.Subject]:
 			i.Outcome, i.Detail = cluster.OutcomeSkipped, "an earlier change of the subject was not applied"
 		default:
-			i = r.Cloud.Apply(ctx, name, i, func() error { return r.time(ctx, o, i.Verb) })
+			i = j.Apply(ctx, i, func() error { return r.time(ctx, o, i.Verb) })
 		}
 		if i.Outcome == cluster.OutcomeApplied {
 			o.figures.acted(o.Now())
@@ -264,10 +300,10 @@ func sooner(a, b time.Time) time.Time {
 }
 
 // log writes a line a decision, those without a change too.
-func (r Rounds) log(name string, gen int, p plan.Plan) {
+func (r Rounds) log(key string, gen int, p plan.Plan) {
 	for _, d := range p.Decisions {
 		fields := []zap.Field{
-			zap.String("cluster", name), zap.Int("gen", gen), zap.String("subject", string(d.Subject)),
+			zap.String("key", key), zap.Int("gen", gen), zap.String("subject", string(d.Subject)),
 			zap.Int("from", d.From), zap.Int("to", d.To), zap.String("reason", string(d.Reason)), zap.Int("changes", len(d.Changes)),
 		}
 		for _, n := range d.Numbers {

@@ -94,7 +94,7 @@ func (w *world) Close(_ context.Context, next time.Time, pace time.Duration, fai
 }
 
 func (w *world) rounds() Rounds {
-	return Rounds{Cloud: w, Clock: func() time.Time { return w.now }, Log: zap.NewNop(), Open: func(context.Context, string, string) (Opened, error) {
+	return Rounds{Clock: func() time.Time { return w.now }, Log: zap.NewNop(), Open: func(context.Context, string, string) (Opened, error) {
 		return Opened{Session: w, Gen: 7, Left: func() time.Duration { return w.left }, Now: func() time.Time { return w.now }, Recall: func(context.Context) (cluster.Memory, []cluster.Intent, error) {
 			var open []cluster.Intent
 			for _, i := range w.intents {
@@ -129,7 +129,7 @@ func newWorld() (*world, policy.Policy) {
 
 func TestARoundNotesEveryIntentBeforeItsCallAndTellsItsOutcome(t *testing.T) {
 	w, p := newWorld()
-	if err := w.rounds().Round(t.Context(), p, Waking{ID: "m"}); err != nil {
+	if err := w.rounds().Round(t.Context(), Steering{w, p}, Waking{ID: "m"}); err != nil {
 		t.Fatal(err)
 	}
 	if len(w.applied) != 2 || len(w.intents) != 2 || !w.closed || w.failure != nil {
@@ -145,7 +145,7 @@ func TestARoundNotesEveryIntentBeforeItsCallAndTellsItsOutcome(t *testing.T) {
 func TestObserveModeRecordsDecisionsAndChangesNothing(t *testing.T) {
 	w, p := newWorld()
 	p.Mode = policy.Observe
-	if err := w.rounds().Round(t.Context(), p, Waking{ID: "m"}); err != nil {
+	if err := w.rounds().Round(t.Context(), Steering{w, p}, Waking{ID: "m"}); err != nil {
 		t.Fatal(err)
 	}
 	if len(w.applied) != 0 || len(w.intents) != 0 {
@@ -176,7 +176,7 @@ func TestHowARoundThatGoesWrongEnds(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w, p := newWorld()
 			tt.wrong(w)
-			if err := w.rounds().Round(t.Context(), p, Waking{ID: "m"}); err != nil {
+			if err := w.rounds().Round(t.Context(), Steering{w, p}, Waking{ID: "m"}); err != nil {
 				t.Fatal(err)
 			}
 			if len(w.applied) != tt.applied || !w.closed {
@@ -207,7 +207,7 @@ func TestALaterChangeOfASubjectIsSkippedOnceAnEarlierOneFailed(t *testing.T) {
 		w.intents[i.ID] = i
 	}
 	o, _ := w.rounds().Open(t.Context(), "k", "m")
-	next, err := w.rounds().do(t.Context(), "prod", o, intents, time.Time{})
+	next, err := w.rounds().do(t.Context(), Steering{Cloud: w}, o, intents, time.Time{})
 	if err != nil || len(w.applied) != 1 || w.intents["1"].Outcome != cluster.OutcomeSkipped {
 		t.Errorf("applied %v, second ended %q, %v", w.applied, w.intents["1"].Outcome, err)
 	}
@@ -219,7 +219,7 @@ func TestALaterChangeOfASubjectIsSkippedOnceAnEarlierOneFailed(t *testing.T) {
 func TestARefusalIsSeenByOneRoundAndThenEnds(t *testing.T) {
 	w, p := newWorld()
 	w.intents["old"] = cluster.Intent{ID: "old", Change: cluster.Change{Verb: cluster.SetDesiredCount, Subject: "service/api", From: 0, To: 2}, At: noon, Outcome: cluster.OutcomeRefused}
-	if err := w.rounds().Round(t.Context(), p, Waking{ID: "m"}); err != nil {
+	if err := w.rounds().Round(t.Context(), Steering{w, p}, Waking{ID: "m"}); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.ContainsFunc(w.ended, func(i cluster.Intent) bool { return i.ID == "old" }) {
@@ -232,7 +232,7 @@ func TestARoundThatGetsNoLeaseHasNotBegun(t *testing.T) {
 	r := w.rounds()
 	leased := errors.New("leased")
 	r.Open = func(context.Context, string, string) (Opened, error) { return Opened{}, leased }
-	if err := r.Round(t.Context(), p, Waking{ID: "m"}); !errors.Is(err, leased) || w.closed {
+	if err := r.Round(t.Context(), Steering{w, p}, Waking{ID: "m"}); !errors.Is(err, leased) || w.closed {
 		t.Errorf("round %v, closed %t", err, w.closed)
 	}
 }
@@ -240,7 +240,7 @@ func TestARoundThatGetsNoLeaseHasNotBegun(t *testing.T) {
 func TestARoundThatCannotGiveItsLeaseBackComesAgain(t *testing.T) {
 	w, p := newWorld()
 	w.held = true
-	if err := w.rounds().Round(t.Context(), p, Waking{ID: "m"}); err == nil {
+	if err := w.rounds().Round(t.Context(), Steering{w, p}, Waking{ID: "m"}); err == nil {
 		t.Error("the message counts as done, and nobody else may take the lease for six minutes")
 	}
 	if err := w.rounds().Skip(t.Context(), "k", "m"); err == nil {

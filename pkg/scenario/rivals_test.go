@@ -17,6 +17,7 @@ import (
 	"github.com/plimsoll-ecs/plimsoll/functions/ingest"
 	"github.com/plimsoll-ecs/plimsoll/functions/reconcile"
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
+	rounds "github.com/plimsoll-ecs/plimsoll/pkg/reconcile"
 	"github.com/plimsoll-ecs/plimsoll/pkg/simcloud"
 )
 
@@ -39,7 +40,7 @@ func (r rival) deploy(t *testing.T, w *world) {
 	hear := ingest.New(ingest.Ports{DynamoDB: c.DynamoDB(), SQS: c.SQS()},
 		ingest.Config{Account: account, Region: region, Table: names[0], Queues: map[string]string{"reconcile": w.urls[names[2]]}, Ingress: w.urls[names[1]]}, set, w.log)
 	steer := reconcile.New(reconcile.Ports{ECS: c.ECS(), AutoScaling: c.AutoScaling(), CloudWatch: c.CloudWatch(), DynamoDB: c.DynamoDB(), SQS: c.SQS()},
-		reconcile.Config{Table: names[0], Ingress: w.urls[names[1]]}, set, reconcile.Edges{Clock: c.Clock, Run: c.Gather(sideCalls), Log: w.log})
+		rounds.Config{Table: names[0], Ingress: w.urls[names[1]]}, set, rounds.Edges{Clock: c.Clock, Run: c.Gather(sideCalls), Log: w.log})
 	for _, f := range []struct {
 		name, queue string
 		run         func(context.Context, []byte) ([]byte, error)

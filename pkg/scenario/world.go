@@ -23,6 +23,7 @@ import (
 	"github.com/plimsoll-ecs/plimsoll/functions/reconcile"
 	"github.com/plimsoll-ecs/plimsoll/pkg/awscloud/clusterside"
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
+	rounds "github.com/plimsoll-ecs/plimsoll/pkg/reconcile"
 	"github.com/plimsoll-ecs/plimsoll/pkg/simcloud"
 )
 
@@ -235,7 +236,7 @@ func (w *world) functions(context.Context) error {
 		w.spoil(w, &ports)
 	}
 	steer := reconcile.New(ports,
-		reconcile.Config{Table: table, Ingress: w.urls[ingress]}, set, reconcile.Edges{Clock: c.Clock, Run: c.Gather(sideCalls), Wait: pause(c), Log: w.log, Meter: reconcile.Meter{Out: w.sink}})
+		rounds.Config{Table: table, Ingress: w.urls[ingress]}, set, rounds.Edges{Clock: c.Clock, Run: c.Gather(sideCalls), Wait: pause(c), Log: w.log, Meter: rounds.Meter{Out: w.sink}})
 	if err := c.Lambda().Register("ingest", hear.Invoke, simcloud.FunctionConfig{Timeout: time.Minute}); err != nil {
 		return err
 	}

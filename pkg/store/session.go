@@ -50,6 +50,7 @@ type Session struct {
 	pace     time.Duration // as it stands in the table
 	failures int64
 	about    map[cluster.Subject]about
+	ports    map[cluster.HostPort]cluster.Owner // copies of the port records that are the key's
 	unsaid   []types.TransactWriteItem // what Note left for Close to write
 }
 
@@ -148,6 +149,7 @@ func (o *Session) Left() time.Duration { return o.until.Sub(o.store.Clock()) }
 // Recall reads what the key's rounds have left: memory and open intents.
 func (o *Session) Recall(ctx context.Context) error {
 	o.Memory = cluster.Memory{Services: map[string]cluster.ServiceMemory{}, Groups: map[string]cluster.GroupMemory{}, Hosts: map[string]cluster.HostMemory{}}
+	o.ports = map[cluster.HostPort]cluster.Owner{}
 	items, err := o.store.items(ctx, o.key, "now#")
 	if err != nil {
 		return wrap("recall", o.key, err)
@@ -166,6 +168,11 @@ func (o *Session) recall(i item) error {
 		var open cluster.Intent
 		err := json.Unmarshal([]byte(textOf(i, "intent")), &open)
 		o.Intents = append(o.Intents, open)
+		return err
+	}
+	if name, isPort := strings.CutPrefix(textOf(i, "sk"), portCopies); isPort {
+		port, owner, err := portOf(name, i)
+		o.ports[port] = owner
 		return err
 	}
 	subject := cluster.Subject(strings.TrimPrefix(textOf(i, "sk"), "now#about#"))

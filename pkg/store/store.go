@@ -9,6 +9,8 @@
 //	pk KEY       sk now#about#...   a subject's memory, and what was last decided about it
 //	pk KEY       sk now#open#...    intents that still stand in for what the cloud shows
 //	pk KEY       sk then#...        decisions and ended intents; they expire
+//	pk port#PORT sk owner           who has a host port, and where it may be registered: a lock that several keys share
+//	pk KEY       sk now#port#...    a copy of it, of those that are the key's
 package store
 
 import (

@@ -22,6 +22,7 @@ import (
 	"github.com/plimsoll-ecs/plimsoll/pkg/cluster"
 	"github.com/plimsoll-ecs/plimsoll/pkg/handler"
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
+	rounds "github.com/plimsoll-ecs/plimsoll/pkg/reconcile"
 	"github.com/plimsoll-ecs/plimsoll/pkg/store"
 )
 
@@ -102,7 +103,7 @@ func (m memory) ingest(log *zap.Logger) handler.Door {
 // reconcile is the function that steers, over this account.
 func (m memory) reconcile(log *zap.Logger) handler.Door {
 	ports := reconcile.Ports{ECS: m.ecs(), AutoScaling: m.autoscaling(), CloudWatch: m.cloudwatch(), DynamoDB: m.dynamodb(), SQS: m.sqs()}
-	return reconcile.New(ports, reconcile.Config{Table: tableName, Ingress: m.Ingress}, policy.Set{testPolicy()}, reconcile.Edges{Clock: time.Now, Run: reconcile.Concurrent, Wait: smithytime.SleepWithContext, Log: log})
+	return reconcile.New(ports, rounds.Config{Table: tableName, Ingress: m.Ingress}, policy.Set{testPolicy()}, rounds.Edges{Clock: time.Now, Run: rounds.Concurrent, Wait: smithytime.SleepWithContext, Log: log})
 }
 
 // TestAKeyIsWokenOnceANumber: twenty at a time wake a key, before and after each

@@ -17,10 +17,10 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/plimsoll-ecs/plimsoll/functions/reconcile"
 	"github.com/plimsoll-ecs/plimsoll/pkg/awscloud/clusterside"
 	"github.com/plimsoll-ecs/plimsoll/pkg/cluster"
 	"github.com/plimsoll-ecs/plimsoll/pkg/plan"
+	rounds "github.com/plimsoll-ecs/plimsoll/pkg/reconcile"
 	"github.com/plimsoll-ecs/plimsoll/pkg/store"
 )
 
@@ -115,7 +115,7 @@ func (w world) busy(percent float64) {
 
 // cloud is the AWS side of a round over this account.
 func (w world) cloud() *clusterside.Cloud {
-	return clusterside.New(w.ecs(), w.autoscaling(), w.cloudwatch(), clusterside.Edges{Run: reconcile.Concurrent, Clock: time.Now, Wait: smithytime.SleepWithContext})
+	return clusterside.New(w.ecs(), w.autoscaling(), w.cloudwatch(), clusterside.Edges{Run: rounds.Concurrent, Clock: time.Now, Wait: smithytime.SleepWithContext})
 }
 
 func (w world) desired() int32 {

@@ -43,9 +43,9 @@ func main() {
 		ECS: ecs.NewFromConfig(cfg), AutoScaling: autoscaling.NewFromConfig(patient), CloudWatch: cloudwatch.NewFromConfig(cfg),
 		DynamoDB: dynamodb.NewFromConfig(cfg), SQS: sqs.NewFromConfig(cfg),
 	}
-	where := reconcile.Config{Table: os.Getenv("PLIMSOLL_TABLE"), Ingress: os.Getenv("PLIMSOLL_INGRESS_QUEUE")}
-	lambda.Start(reconcile.New(ports, must(where, where.Missing()), must(policy.Decode(must(os.ReadFile("policy.json")))), reconcile.Edges{
-		Clock: time.Now, Run: reconcile.Concurrent, Wait: smithytime.SleepWithContext, Log: must(handler.NewLog()), Margin: margin, Meter: reconcile.Meter{Out: os.Stdout, Calls: calls.Take},
+	where := rounds.Config{Table: os.Getenv("PLIMSOLL_TABLE"), Ingress: os.Getenv("PLIMSOLL_INGRESS_QUEUE")}
+	lambda.Start(reconcile.New(ports, must(where, where.Missing()), must(policy.Decode(must(os.ReadFile("policy.json")))), rounds.Edges{
+		Clock: time.Now, Run: rounds.Concurrent, Wait: smithytime.SleepWithContext, Log: must(handler.NewLog()), Margin: margin, Meter: rounds.Meter{Out: os.Stdout, Calls: calls.Take},
 	}))
 }
 

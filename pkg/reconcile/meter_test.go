@@ -14,7 +14,6 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/plimsoll-ecs/plimsoll/pkg/plan"
-	"github.com/plimsoll-ecs/plimsoll/pkg/reconcile"
 )
 
 // names are the metrics that a line's directive announces.
@@ -44,7 +43,7 @@ func TestARoundIsOneLineOfMetrics(t *testing.T) {
 	lag := 7 * time.Second
 	var out bytes.Buffer
 	m := Meter{Out: &out, Calls: func() (int, float64) { return 21, 0.00004 }}
-	m.write(reconcile.Figures{Cluster: "prod", At: time.UnixMilli(1), Lag: &lag, Planned: &reconcile.Planned{Reasons: map[plan.Reason]int{plan.AtMaximum: 2, plan.HostsSuffice: 1}}}, zap.NewNop())
+	m.write(Figures{Key: "reconcile#prod", At: time.UnixMilli(1), Lag: &lag, Planned: &Planned{Reasons: map[plan.Reason]int{plan.AtMaximum: 2, plan.HostsSuffice: 1}, Sized: &Sized{}}}, zap.NewNop())
 	got := names(t, out.Bytes())
 	want := []string{"Rounds", "RoundsFailed", "Changes", "TasksWaiting", "WaitSeconds", "TasksUnplaced", "HostsRequired", "Decisions.atMaximum", "Decisions.hostsSuffice", "LagSeconds", "Calls", "CallDollars"}
 	if !slices.Equal(got, want) || bytes.Count(out.Bytes(), []byte("\n")) != 1 {
@@ -57,7 +56,7 @@ func TestARoundIsOneLineOfMetrics(t *testing.T) {
 
 func TestWhatARoundDoesNotKnowIsNoMetric(t *testing.T) {
 	var out bytes.Buffer
-	Meter{Out: &out}.write(reconcile.Figures{Cluster: "prod", Failed: true}, zap.NewNop())
+	Meter{Out: &out}.write(Figures{Key: "reconcile#prod", Failed: true}, zap.NewNop())
 	if got := names(t, out.Bytes()); !slices.Equal(got, []string{"Rounds", "RoundsFailed"}) || !strings.Contains(out.String(), `"RoundsFailed":1`) {
 		t.Errorf("%s", out.Bytes())
 	}
@@ -70,7 +69,7 @@ func TestAllReasonsFitIntoOneLine(t *testing.T) {
 		all[plan.Reason(strings.Repeat("x", n+1))] = 1
 	}
 	var out bytes.Buffer
-	Meter{Out: &out}.write(reconcile.Figures{Cluster: "prod", Planned: &reconcile.Planned{Reasons: all}}, zap.NewNop())
+	Meter{Out: &out}.write(Figures{Key: "reconcile#prod", Planned: &Planned{Reasons: all, Sized: &Sized{}}}, zap.NewNop())
 	if len(names(t, out.Bytes())) != 82 {
 		t.Errorf("%s", slices.Sorted(maps.Keys(all)))
 	}
@@ -82,10 +81,10 @@ func (full) Write([]byte) (int, error) { return 0, errors.New("no space left") }
 
 func TestMetricsThatCannotBeWrittenAreLoggedAndNoMore(t *testing.T) {
 	core, logs := observer.New(zap.WarnLevel)
-	Meter{Out: full{}}.write(reconcile.Figures{Cluster: "prod"}, zap.New(core))
-	Meter{Out: full{}}.write(reconcile.Figures{}, zap.New(core)) // which has no cluster to tell of
+	Meter{Out: full{}}.write(Figures{Key: "reconcile#prod"}, zap.New(core))
+	Meter{Out: full{}}.write(Figures{}, zap.New(core)) // which has no cluster to tell of
 	if logs.FilterMessage("metrics not written").Len() != 2 {
 		t.Errorf("%v", logs.All())
 	}
-	Meter{}.write(reconcile.Figures{}, zap.New(core)) // nowhere to write is no trouble
+	Meter{}.write(Figures{}, zap.New(core)) // nowhere to write is no trouble
 }

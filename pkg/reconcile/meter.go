@@ -4,11 +4,11 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"go.uber.org/zap"
 
 	"github.com/plimsoll-ecs/plimsoll/pkg/emf"
-	"github.com/plimsoll-ecs/plimsoll/pkg/reconcile"
 )
 
 // namespace is that of all metrics about plimsoll itself.
@@ -22,7 +22,7 @@ type Meter struct {
 
 // write prints what a round came to. What goes wrong with that is logged, where
 // the log still works, and changes nothing.
-func (m Meter) write(f reconcile.Figures, log *zap.Logger) {
+func (m Meter) write(f Figures, log *zap.Logger) {
 	if m.Out == nil {
 		return
 	}
@@ -31,14 +31,21 @@ func (m Meter) write(f reconcile.Figures, log *zap.Logger) {
 		_, err = m.Out.Write(raw)
 	}
 	if err != nil {
-		log.Warn("metrics not written", zap.String("cluster", f.Cluster), zap.Error(err))
+		log.Warn("metrics not written", zap.String("key", f.Key), zap.Error(err))
 	}
+}
+
+// clusterOf is the cluster of a key: what follows its first #, up to a slash.
+func clusterOf(key string) string {
+	_, name, _ := strings.Cut(key, "#")
+	name, _, _ = strings.Cut(name, "/")
+	return name
 }
 
 // line is a round's metrics; docs/architecture.md says what each of them is. What
 // the round did not come to know is absent.
-func (m Meter) line(f reconcile.Figures) emf.Line {
-	l := emf.Line{Namespace: namespace, At: f.At, Dimensions: []emf.Dimension{{Name: "Cluster", Value: f.Cluster}}}
+func (m Meter) line(f Figures) emf.Line {
+	l := emf.Line{Namespace: namespace, At: f.At, Dimensions: []emf.Dimension{{Name: "Cluster", Value: clusterOf(f.Key)}}}
 	add := func(name string, unit emf.Unit, v float64) {
 		l.Metrics = append(l.Metrics, emf.Metric{Name: name, Unit: unit, Value: v})
 	}
@@ -50,10 +57,12 @@ func (m Meter) line(f reconcile.Figures) emf.Line {
 	add("RoundsFailed", emf.Count, failed)
 	if p := f.Planned; p != nil {
 		add("Changes", emf.Count, float64(p.Changes))
-		add("TasksWaiting", emf.Count, float64(p.Waiting))
-		add("WaitSeconds", emf.Seconds, p.Wait.Seconds())
-		add("TasksUnplaced", emf.Count, float64(p.Unplaced))
-		add("HostsRequired", emf.Count, float64(p.Hosts))
+		if z := p.Sized; z != nil {
+			add("TasksWaiting", emf.Count, float64(z.Waiting))
+			add("WaitSeconds", emf.Seconds, z.Wait.Seconds())
+			add("TasksUnplaced", emf.Count, float64(z.Unplaced))
+			add("HostsRequired", emf.Count, float64(z.Hosts))
+		}
 		for _, r := range slices.Sorted(maps.Keys(p.Reasons)) {
 			add("Decisions."+string(r), emf.Count, float64(p.Reasons[r]))
 		}
