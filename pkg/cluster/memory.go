@@ -26,8 +26,7 @@ type ServiceMemory struct {
 
 // Setting is a desired count that a service had from some time on.
 type Setting struct {
-	At    time.Time `json:"at"`             // when plimsoll noted the change to it, or a look first showed another hand's
-	From  int       `json:"from,omitempty"` // ours: what plimsoll changed
+	At    time.Time `json:"at"` // when plimsoll noted the change to it, or a look first showed another hand's
 	Count int       `json:"count"`
 	Ours  bool      `json:"ours,omitempty"` // plimsoll set it
 }
@@ -35,8 +34,7 @@ type Setting struct {
 // Overruled is a count of ours that another hand changed.
 type Overruled struct {
 	At    time.Time `json:"at"`    // when a look found it
-	From  int       `json:"from"`  // what plimsoll had changed
-	Set   int       `json:"set"`   // to what
+	Set   int       `json:"set"`   // what plimsoll had set
 	Found int       `json:"found"` // what another hand made of that
 }
 

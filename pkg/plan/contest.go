@@ -56,7 +56,7 @@ func setBy(h []cluster.Setting, in cluster.Intent) []cluster.Setting {
 			break // what the look of that very round showed comes first
 		}
 	}
-	return slices.Insert(h, n, cluster.Setting{At: in.At, From: in.From, Count: in.To, Ours: true})
+	return slices.Insert(h, n, cluster.Setting{At: in.At, Count: in.To, Ours: true})
 }
 
 // mayShow says whether a read may show a count: it is the newest one, or reads may
@@ -80,7 +80,7 @@ func (o *overlay) watch(v *cluster.Service, raw int, h []cluster.Setting, open b
 	m, now := o.state.Memory.Services[v.Name], o.raw.Now
 	if !open && !mayShow(h, raw, now) {
 		if n := len(h); n > 0 && h[n-1].Ours {
-			m.Overruled = cluster.Overruled{At: now, From: h[n-1].From, Set: h[n-1].Count, Found: raw}
+			m.Overruled = cluster.Overruled{At: now, Set: h[n-1].Count, Found: raw}
 		}
 		h = append(h, cluster.Setting{At: now, Count: raw})
 	}
@@ -122,19 +122,18 @@ func (z *sizing) contest() {
 	}
 }
 
-// undone says whether another hand changed a count of ours and plimsoll wants that
-// very count again, or took a change of ours back and plimsoll wants more than that
-// again. Two controllers that want the same change each other's counts too, sooner
-// or later than the other would have, but hardly ever what the other goes on to want.
+// undone says whether another hand changed a count of ours and plimsoll wants more
+// than half of the way back: loads are noisy, so that it is seldom the very count.
+// Two controllers that want the same change each other's counts too, sooner or later
+// than the other would have, but hardly ever what the other goes on to want.
 func (z *sizing) undone() bool {
 	u := z.memory.Overruled
 	if z.now.Sub(u.At) > overruledFor {
 		z.memory.Overruled = cluster.Overruled{}
 		return false
 	}
-	way := u.Set - u.From
-	further := way*(u.Found-u.Set) < 0 && way*(z.wanted-u.Set) > 0
-	return z.wanted != z.service.Desired && (z.wanted == u.Set || further)
+	lost, back := u.Set-u.Found, z.wanted-u.Found
+	return z.wanted != z.service.Desired && 2*back*lost > lost*lost
 }
 
 // patience is how long a contested count is left alone now. Below the policy's

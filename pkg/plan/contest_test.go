@@ -188,6 +188,20 @@ func TestContests(t *testing.T) {
 				g.looks(4)
 			}
 		}, 3, true, 4},
+		{"the load is noisy, so what is wanted again is about as much", func(g *tug) {
+			for n := range 3 {
+				g.count, g.wish = 4, 9-n
+				g.looks(4)
+			}
+		}, 3, true, 4},
+		{"a little of what it took is not what plimsoll had set", func(g *tug) {
+			for range 3 {
+				g.count, g.wish = 4, 5
+				g.looks(4)
+				g.wish = 8
+				g.looks(4)
+			}
+		}, 3, false, 8},
 		{"undone before any look has shown it, but the call succeeded", func(g *tug) {
 			for range 3 {
 				g.count = 4
@@ -293,8 +307,13 @@ func TestContests(t *testing.T) {
 // plimsoll itself did is never taken for another hand's.
 func TestNoContestWithoutAnotherHand(t *testing.T) {
 	answers := []reply{
-		applied(), applied(), {}, {done: true}, {done: true, late: 3}, {outcome: cluster.OutcomeApplied, done: true, late: 3},
-		{outcome: cluster.OutcomeRefused}, {outcome: cluster.OutcomeSkipped},
+		applied(), applied(),
+		{},
+		{done: true},
+		{done: true, late: 3},
+		{outcome: cluster.OutcomeApplied, done: true, late: 3},
+		{outcome: cluster.OutcomeRefused},
+		{outcome: cluster.OutcomeSkipped},
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		g := newTug(t, 4, 4)
