@@ -18,6 +18,31 @@ type ServiceMemory struct {
 	Changes []Resize  `json:"changes,omitempty"` // changes of the wanted count within the rate limits' periods
 	Target  int       `json:"target,omitempty"`  // the count wanted last, which the desired count follows as room allows
 	Since   time.Time `json:"since,omitzero"`    // when Target began to differ from the desired count
+
+	Counts    []Setting `json:"counts,omitempty"`   // desired counts that a read may show, oldest first; the last is the newest known
+	Overruled Overruled `json:"overruled,omitzero"` // zero: nothing that waits to be judged
+	Contest   Contest   `json:"contest,omitzero"`
+}
+
+// Setting is a desired count that a service had from some time on.
+type Setting struct {
+	At    time.Time `json:"at"` // when plimsoll noted the change to it, or a look first showed another hand's
+	Count int       `json:"count"`
+	Ours  bool      `json:"ours,omitempty"` // plimsoll set it
+}
+
+// Overruled is a count of ours that another hand changed.
+type Overruled struct {
+	At    time.Time `json:"at"`    // when a look found it
+	Set   int       `json:"set"`   // what plimsoll had set
+	Found int       `json:"found"` // what another hand made of that
+}
+
+// Contest is remembered of a count that another hand sets too.
+type Contest struct {
+	Undone []time.Time `json:"undone,omitempty"` // when rounds found a change of ours undone and wanted it again, since the last hold
+	Since  time.Time   `json:"since,omitzero"`   // when the last hold began
+	Holds  int         `json:"holds,omitempty"`  // in a row; 0: the count is not contested
 }
 
 // Sample is a count at a time.

@@ -206,7 +206,7 @@ func (r *round) needOf(z *sizing) *need {
 
 // block says that a service waits for hosts, or that none will ever do.
 func (z *sizing) block(n *need, g *growth) {
-	if z.hold == CeilingReached {
+	if z.hold == CeilingReached || z.hold == Contested {
 		return
 	}
 	z.hold = WaitingForHosts

@@ -14,6 +14,7 @@ const (
 	runningGrain = 10 * time.Second
 	windowGrains = 30 // a stabilisation window is remembered in so many parts
 	changesKept  = 60
+	countsKept   = 30
 )
 
 // sample appends a count to a history that holds only what changed.

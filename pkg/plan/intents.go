@@ -26,7 +26,8 @@ const staleReads = 140 * time.Second
 // on and the intents whose outcome changed. An intent is over when the cloud
 // shows it and reads cannot be older any more, when it shows something else,
 // or when cluster.IntentOverlay has passed. One whose subject the state lacks
-// stays open: an absence proves nothing. The given state is not changed.
+// stays open: an absence proves nothing. The memory of the state returned says
+// which counts another hand has changed. The given state is not changed.
 func Overlay(s cluster.State) (cluster.State, []cluster.Intent) {
 	o := &overlay{raw: s, state: s, laid: map[cluster.Subject]bool{}}
 	o.state.Services = slices.Clone(s.Services)
@@ -36,6 +37,7 @@ func Overlay(s cluster.State) (cluster.State, []cluster.Intent) {
 	for i := range o.state.Groups {
 		o.state.Groups[i].Instances = slices.Clone(s.Groups[i].Instances)
 	}
+	o.remembering()
 	counts := o.counts()
 	var changed []cluster.Intent
 	for i := range o.state.Intents {
@@ -103,15 +105,20 @@ func (o *overlay) counts() map[int]cluster.Outcome {
 	}
 	out := map[int]cluster.Outcome{}
 	for i := range o.state.Services {
-		o.chain(&o.state.Services[i], chains[o.state.Services[i].Name], out)
+		v := &o.state.Services[i]
+		raw, chain := v.Desired, chains[v.Name]
+		h := o.settings(*v, chain)
+		open := o.chain(v, chain, out, mayShow(h, raw, o.raw.Now))
+		o.watch(v, raw, h, open)
 	}
 	return out
 }
 
-// chain lays one service's intents, oldest first. What the cloud shows may be
-// any link of the chain; anything else is somebody's later change.
-func (o *overlay) chain(v *cluster.Service, chain []int, out map[int]cluster.Outcome) {
-	shown, known, raw := -1, false, v.Desired
+// chain lays one service's intents, oldest first, and says whether one is still
+// open. What the cloud shows may be any link of the chain, or a count before it
+// that is known since reads may be as old; anything else is somebody's later change.
+func (o *overlay) chain(v *cluster.Service, chain []int, out map[int]cluster.Outcome, known bool) (open bool) {
+	shown, raw := -1, v.Desired
 	for k, i := range chain {
 		in := o.state.Intents[i]
 		known = known || raw == in.From || raw == in.To
@@ -127,9 +134,10 @@ func (o *overlay) chain(v *cluster.Service, chain []int, out map[int]cluster.Out
 		case k < shown || !known:
 			out[i] = cluster.OutcomeSuperseded
 		case o.age(in) < cluster.IntentOverlay:
-			v.Desired = in.To
+			v.Desired, open = in.To, true
 		}
 	}
+	return open
 }
 
 func (o *overlay) status(in cluster.Intent, old bool, to cluster.HostStatus) cluster.Outcome {

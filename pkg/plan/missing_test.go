@@ -48,6 +48,34 @@ func TestADrainedHostThatALookLacksIsEndedByTheNext(t *testing.T) {
 	}
 }
 
+// Reads go backwards for a while: one may show a host as it was before plimsoll set
+// it to DRAINING, whatever it was then. Who drained it must not be forgotten.
+func TestADrainedHostThatAnOldReadShowsIsEndedByTheNext(t *testing.T) {
+	for name, old := range map[string]func(*cluster.Host){
+		"empty":                func(*cluster.Host) {},
+		"its agent away":       func(h *cluster.Host) { h.AgentConnected = false },
+		"with a task":          func(h *cluster.Host) { h.Running, h.Remaining = 1, h.Remaining.Sub(of(64, 64)) },
+		"busy, the agent away": func(h *cluster.Host) { h.Running, h.AgentConnected = 1, false },
+	} {
+		y := newYard(t)
+		y.busy("one", "a")
+		h := *y.drained("one", 5*time.Second)
+		before := y.s
+		before.Hosts = slices.Clone(y.s.Hosts)
+		i := slices.IndexFunc(before.Hosts, func(x cluster.Host) bool { return x.ID == h.ID })
+		before.Hosts[i].Status = cluster.HostActive
+		old(&before.Hosts[i])
+		p := Cluster(before, y.p)
+		if done := did(p); len(done) > 0 {
+			t.Errorf("%s: %v is done by an old read", name, done)
+		}
+		y.s.Memory, y.s.Now = p.Memory, y.s.Now.Add(staleReads)
+		if got, want := did(Cluster(y.s, y.p)), []string{"terminate " + h.ID}; !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+}
+
 // A host that is gone is not remembered for good.
 func TestAHostThatStaysAwayIsForgotten(t *testing.T) {
 	y := newYard(t)

@@ -20,6 +20,7 @@ const (
 	DeploymentRuns  Reason = "deploymentRuns"  // no scale-in while ECS replaces a revision
 	FloorReached    Reason = "floorReached"    // fewer tasks would take the service below its minimum healthy percent
 	CeilingReached  Reason = "ceilingReached"  // more tasks would take the service above its maximum percent
+	Contested       Reason = "contested"       // another hand undoes what plimsoll sets, again and again: the count is left alone for a while
 	NotSteered      Reason = "notSteered"      // the service is not one whose count plimsoll may set
 	NoSignal        Reason = "noSignal"        // the policy names no signal: the count is only kept within its bounds
 	RevisionMissing Reason = "revisionMissing" // the service's task definition could not be read: its count is not raised and no host leaves

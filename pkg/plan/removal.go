@@ -41,12 +41,12 @@ func (r *round) survey(f *fleet, launched int) *departures {
 		case h.Status == cluster.HostDraining:
 			next = cluster.HostMemory{DrainedAt: m.DrainedAt} // taken back, it is empty anew
 			r.finish(f, l, h, next)
-		case !h.AgentConnected:
-			r.tell(tellPhase, Decision{Subject: cluster.HostSubject(h.ID), From: 1, To: 1, Reason: AgentDisconnected})
 		case r.state.Now.Sub(m.DrainedAt) < staleReads:
 			next.DrainedAt = m.DrainedAt // a read from before; or it failed, and is tried again later
 			l.going++
 			l.standing--
+		case !h.AgentConnected:
+			r.tell(tellPhase, Decision{Subject: cluster.HostSubject(h.ID), From: 1, To: 1, Reason: AgentDisconnected})
 		case h.Empty():
 			r.consider(f, l, h, next)
 		}

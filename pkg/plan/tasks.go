@@ -46,7 +46,8 @@ type sizing struct {
 }
 
 // size finds a steered service's wanted count: signals first, then windows,
-// then rate limits; the policy's minimum and maximum have the last word.
+// then rate limits; the policy's minimum and maximum have the last word, unless
+// another hand has undone it too often.
 func (z *sizing) size(metrics map[string]cluster.Series) {
 	z.remember()
 	z.base = z.service.Desired
@@ -58,6 +59,7 @@ func (z *sizing) size(metrics map[string]cluster.Series) {
 	z.limit()
 	z.bound()
 	z.note(Number{"wanted", float64(z.wanted)})
+	z.contest()
 }
 
 func (z *sizing) note(n ...Number) { z.numbers = append(z.numbers, n...) }

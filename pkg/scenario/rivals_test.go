@@ -25,6 +25,7 @@ import (
 // nobody took down. Shared says that it has the table and queues of the first.
 type rival struct {
 	shared bool
+	seed   uint64 // of the world, besides the usual one
 	policy func(policy.Policy) policy.Policy
 }
 
@@ -83,17 +84,45 @@ type contest struct {
 	broken  []string       // promises of the first, and S8 of the rival
 	changes map[string]int // changing calls by function
 	counts  []string       // how web was set
-	fewest  int            // healthy tasks of web since it was first whole
-	reasons map[string]int // of the first controller's decisions about web
+	times   []time.Duration
+	fewest  int                       // healthy tasks of web since it was first whole
+	reasons map[string]map[string]int // by table: of the decisions about web
+}
+
+// between counts the settings of web from one time to another.
+func (c contest) between(from, to time.Duration) int {
+	n := 0
+	for _, at := range c.times {
+		if at >= from && at < to {
+			n++
+		}
+	}
+	return n
+}
+
+// reasonsIn counts the reasons of the decisions about web in a table.
+func reasonsIn(t *testing.T, w *world, name string) map[string]int {
+	t.Helper()
+	history, err := w.historyOf(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]int{}
+	for _, h := range history {
+		if h.Decision != nil && h.Decision.Subject == "service/web" {
+			all[string(h.Decision.Reason)] += max(1, h.Count)
+		}
+	}
+	return all
 }
 
 // fight runs a cluster with a rival in it.
 func (r rival) fight(t *testing.T, s Scenario) contest {
 	t.Helper()
 	m := newMonitors(s.Policy)
-	out := contest{changes: map[string]int{}, fewest: 1000, reasons: map[string]int{}}
+	out := contest{changes: map[string]int{}, fewest: 1000, reasons: map[string]map[string]int{}}
 	var w *world
-	o := simcloud.Options{Start: s.Start, Seed: 11, Account: account, Region: region, Failed: m.failed, Read: m.read, Watch: func(c simcloud.Call) {
+	o := simcloud.Options{Start: s.Start, Seed: 11 + r.seed, Account: account, Region: region, Failed: m.failed, Read: m.read, Watch: func(c simcloud.Call) {
 		mine := r.shared || !strings.HasPrefix(c.Function, "rival")
 		if mine {
 			m.watch(c)
@@ -103,6 +132,7 @@ func (r rival) fight(t *testing.T, s Scenario) contest {
 		if what := inWords(w, c.Input); what != "" {
 			out.changes[c.Function]++
 			if strings.HasPrefix(what, "web") {
+				out.times = append(out.times, c.At.Sub(s.Start))
 				out.counts = append(out.counts, fmt.Sprintf("%s %s: %s", c.At.Sub(s.Start).Round(time.Second), c.Function, what))
 			}
 		}
@@ -127,14 +157,9 @@ func (r rival) fight(t *testing.T, s Scenario) contest {
 	for _, v := range res.Violations {
 		out.broken = append(out.broken, fmt.Sprintf("%s at %s of %s: %s", v.Promise, clock(v.At), v.Subject, v.Detail))
 	}
-	history, err := w.history(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, h := range history {
-		if h.Decision != nil && h.Decision.Subject == "service/web" {
-			out.reasons[string(h.Decision.Reason)] += max(1, h.Count)
-		}
+	out.reasons[table] = reasonsIn(t, w, table)
+	if !r.shared {
+		out.reasons["rival"] = reasonsIn(t, w, "rival")
 	}
 	return out
 }
@@ -165,37 +190,76 @@ func TestTwoVersionsOverOneTableKeepTheirPromises(t *testing.T) {
 	}
 }
 
+// crowded is a load that comes and goes every forty minutes.
+func crowded(s Scenario) Scenario {
+	shape := &s.Services[0].Load.Shape
+	crowd := shape.Crowds[0]
+	shape.Crowds = nil
+	for at := 4 * time.Minute; at < s.Length.Duration; at += 40 * time.Minute {
+		crowd.At.Duration = at
+		shape.Crowds = append(shape.Crowds, crowd)
+	}
+	return s
+}
+
+// flat is a load that never changes.
+func flat(s Scenario) Scenario {
+	s.Services[0].Load.Shape.Crowds = nil
+	return s
+}
+
 // Two controllers with a table each cannot know of each other by any lease. Where
-// they want the same nothing is the matter. Where they do not they fight, each
-// within its own policy: S5 and S8 hold for both, no service falls under what the
-// lower of the two wants, and neither says that there is another. That last part
-// of the promise is not kept yet.
+// they want the same of an even load, nothing is the matter. Where the load changes
+// each changes what the other has set; if they happen to undo each other's changes
+// that is said, for minutes. Where they want different things each sees that another
+// hand undoes what it sets: both say so, and leave the count alone for longer and
+// longer instead of fighting. S5 and S8 hold for both, and no service falls under
+// what the lower of the two wants.
 func TestTwoControllersOverOneCluster(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		name   string
-		policy func(policy.Policy) policy.Policy
-		most   int // changes of web's count, of both together
-		least  int
+		name      string
+		own       func(policy.Policy) policy.Policy
+		rival     func(policy.Policy) policy.Policy
+		load      func(Scenario) Scenario
+		seed      uint64
+		contested [2]int // decisions that name the conflict, of each: at least, at most
+		first     int    // changes of web's count in the first hour, of both together, at most
+		hourly    int    // and in each later hour; without the holds it would be 40
 	}{
-		{"both want the same", wanting(2, 40), 12, 0},
-		{"one wants at least 6, the other at most 4", wanting(6, 40), 1000, 10},
+		{"both want the same of an even load", wanting(2, 40), wanting(2, 40), flat, 0, [2]int{0, 0}, 12, 2},
+		{"both want the same of a load that comes and goes", wanting(2, 40), wanting(2, 40), crowded, 0, [2]int{0, 0}, 20, 20},
+		{"they do, and by chance undo each other's changes for a while", wanting(2, 40), wanting(2, 40), crowded, 10, [2]int{0, 30}, 30, 30},
+		{"one wants at least 6, the other at most 4", wanting(2, 4), wanting(6, 40), flat, 0, [2]int{20, 1000}, 9, 6},
+		{"these do while the load comes and goes", wanting(2, 4), wanting(6, 40), crowded, 0, [2]int{20, 1000}, 16, 12},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := even()
-			s.Services[0].Load.Shape.Crowds = nil
-			s.Policy = wanting(2, 4)(s.Policy)
-			if tt.least == 0 {
-				s.Policy = wanting(2, 40)(s.Policy)
-			}
-			got := rival{policy: tt.policy}.fight(t, s)
+			s.Length.Duration = 4 * time.Hour
+			s = tt.load(s)
+			s.Policy = tt.own(s.Policy)
+			got := rival{policy: tt.rival, seed: tt.seed}.fight(t, s)
 			t.Logf("changes %v, %d of web's count, at least %d tasks healthy, reasons %v", got.changes, len(got.counts), got.fewest, got.reasons)
 			for _, b := range slices.DeleteFunc(got.broken, func(b string) bool { return !strings.HasPrefix(b, "S5") && !strings.HasPrefix(b, "S8") }) {
 				t.Error(b)
 			}
-			if n := len(got.counts); n < tt.least || n > tt.most || got.fewest < 2 {
-				t.Errorf("%d changes: %v; at least %d tasks", n, got.counts, got.fewest)
+			for name, reasons := range got.reasons {
+				if n := reasons["contested"]; n < tt.contested[0] || n > tt.contested[1] {
+					t.Errorf("%s has %d contested decisions: %v", name, n, got.counts)
+				}
+			}
+			for hour := range 4 {
+				bound := tt.hourly
+				if hour == 0 {
+					bound = tt.first
+				}
+				if n := got.between(time.Duration(hour)*time.Hour, time.Duration(hour+1)*time.Hour); n > bound {
+					t.Errorf("%d changes in hour %d: %v", n, hour+1, got.counts)
+				}
+			}
+			if got.fewest < 2 {
+				t.Errorf("no more than %d tasks", got.fewest)
 			}
 		})
 	}

@@ -169,7 +169,12 @@ func (w *world) group(name string) Group {
 
 // history reads what the functions recorded, through the store that wrote it.
 func (w *world) history(ctx context.Context) ([]Record, error) {
-	s := store.Store{DB: w.cloud.DynamoDB(), Table: table}
+	return w.historyOf(ctx, table)
+}
+
+// historyOf is what a table holds about this cluster.
+func (w *world) historyOf(ctx context.Context, name string) ([]Record, error) {
+	s := store.Store{DB: w.cloud.DynamoDB(), Table: name}
 	entries, err := s.History(ctx, reconcile.Key(w.Policy.Cluster)) // an operator's read, from outside of virtual time
 	if err != nil {
 		return nil, err
