@@ -2,10 +2,13 @@ package events
 
 import "strings"
 
+// TaskStateChange is the detail type of ECS's events about a task.
+const TaskStateChange = "ECS Task State Change"
+
 // ecsDecoder returns the decoder of a detail type of aws.ecs.
 func ecsDecoder(detailType string) decoder {
 	switch detailType {
-	case "ECS Task State Change":
+	case TaskStateChange:
 		return ecsTask
 	case "ECS Container Instance State Change":
 		return ecsContainerInstance

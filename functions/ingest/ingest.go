@@ -34,17 +34,22 @@ type Config struct {
 	Account string            // 12 digits; events of another are dropped
 	Region  string            // events of another are dropped
 	Table   string            // the DynamoDB table's name
-	Queues  map[string]string // FIFO queue's URL by the function that it wakes: reconcile
+	Queues  map[string]string // FIFO queue's URL by the function that it wakes: reconcile, register
 	Ingress string            // URL of the queue that it hears, for wakes that wait
 }
 
 // Missing says which of the settings are not there: without them every event
-// would be dropped as a foreign one.
-func (c Config) Missing() error {
+// would be dropped as a foreign one, or end in the dead-letter queue. register has
+// a queue only where a policy has endpoints.
+func (c Config) Missing(set policy.Set) error {
+	registers := slices.ContainsFunc(set, func(p policy.Policy) bool { return len(p.Registered()) > 0 })
 	for _, s := range []string{c.Account, c.Region, c.Table, c.Ingress, c.Queues["reconcile"]} {
 		if s == "" {
 			return fmt.Errorf("account %q, Region %q, table %q, ingress queue %q and reconcile queue %q: all are needed", c.Account, c.Region, c.Table, c.Ingress, c.Queues["reconcile"])
 		}
+	}
+	if registers && c.Queues["register"] == "" {
+		return errors.New("no register queue: it is needed where a policy has endpoints")
 	}
 	return nil
 }
@@ -153,11 +158,11 @@ func (i ingest) keys(ctx context.Context, e events.Event) ([]string, error) {
 	}
 	switch e.Kind {
 	case events.Sweep:
-		return keysOf(i.set.Clusters()), nil
+		return i.all(), nil
 	case events.Again:
 		return i.again(ctx, e.Key, e.At)
 	case events.Look:
-		return keysOf(i.clusters(e.Subject)), nil
+		return i.concerned(e), nil
 	default:
 		return nil, nil
 	}
@@ -166,8 +171,7 @@ func (i ingest) keys(ctx context.Context, e events.Event) ([]string, error) {
 // again is the key that asked for a look at a time, if that time is still the
 // one it waits for.
 func (i ingest) again(ctx context.Context, key string, at time.Time) ([]string, error) {
-	known := slices.Contains(keysOf(i.set.Clusters()), key)
-	if !known {
+	if !slices.Contains(i.all(), key) {
 		return nil, nil
 	}
 	due, err := i.waker.Due(ctx, key, at)
@@ -199,10 +203,34 @@ func (i ingest) clusters(s events.Subject) []string {
 	return []string{owner}
 }
 
-func keysOf(clusters []string) []string {
-	keys := make([]string, len(clusters))
-	for n, c := range clusters {
-		keys[n] = reconcile.Key(c)
+// all are the keys of all policies.
+func (i ingest) all() []string {
+	var keys []string
+	for _, p := range i.set {
+		keys = append(keys, reconcile.Key(p.Cluster))
+		for _, name := range p.Registered() {
+			keys = append(keys, reconcile.ReachKey(p.Cluster, name))
+		}
+	}
+	return keys
+}
+
+// concerned are the keys that an event concerns: those of its clusters, and where
+// it tells of a task those of the endpoints that the task may have.
+func (i ingest) concerned(e events.Event) []string {
+	var keys []string
+	for _, name := range i.clusters(e.Subject) {
+		keys = append(keys, reconcile.Key(name))
+		if e.DetailType != events.TaskStateChange {
+			continue
+		}
+		p, _ := i.set.Of(name)
+		for _, reached := range p.Registered() {
+			_, standalone := p.Standalone[reached]
+			if reached == e.Subject.Service || standalone && e.Subject.Service == "" {
+				keys = append(keys, reconcile.ReachKey(name, reached))
+			}
+		}
 	}
 	return keys
 }

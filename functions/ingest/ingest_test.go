@@ -117,8 +117,21 @@ type fixture struct {
 
 func newFixture() fixture {
 	f := fixture{table: &table{gen: map[string]string{}, next: map[string]time.Time{}, dirty: map[string][]string{}, woken: map[string]string{}}, queue: &queue{}}
-	c := Config{Account: "111122223333", Region: "eu-west-1", Table: "t", Queues: map[string]string{"reconcile": "https://q/reconcile.fifo"}, Ingress: "https://q/ingress"}
+	c := Config{Account: "111122223333", Region: "eu-west-1", Table: "t", Queues: map[string]string{"reconcile": "https://q/reconcile.fifo", "register": "https://q/register.fifo"}, Ingress: "https://q/ingress"}
 	f.door = New(Ports{DynamoDB: f.table, SQS: f.queue}, c, set(), zap.NewNop())
+	return f
+}
+
+// exposed has the set's first cluster register the service api and standalone
+// tasks.
+func (f fixture) exposed() fixture {
+	s := set()
+	api := s[0].Services["api"]
+	api.Endpoints = []policy.Endpoint{{Container: "api", Port: 8080, TargetGroup: "api"}}
+	s[0].Services["api"] = api
+	s[0].Standalone = map[string]policy.Standalone{"tool": {Family: "tool", Endpoints: []policy.Endpoint{{Container: "tool", Port: 80, TargetGroup: "tool"}}}}
+	c := Config{Account: "111122223333", Region: "eu-west-1", Table: "t", Queues: map[string]string{"reconcile": "https://q/reconcile.fifo", "register": "https://q/register.fifo"}, Ingress: "https://q/ingress"}
+	f.door = New(Ports{DynamoDB: f.table, SQS: f.queue}, c, s, zap.NewNop())
 	return f
 }
 
@@ -196,6 +209,32 @@ func TestWhomAnEventWakes(t *testing.T) {
 				t.Errorf("sent %q\nwant %q", f.sent, tt.want)
 			}
 		})
+	}
+}
+
+func TestWhoseEndpointsAnEventWakes(t *testing.T) {
+	const (
+		api  = `register#orders/api#0={"key":"register#orders/api","gen":0}`
+		tool = `register#orders/tool#0={"key":"register#orders/tool","gen":0}`
+	)
+	for _, tt := range []struct {
+		name, body string
+		want       []string
+	}{
+		{"a task of a service wakes the service's endpoints", sample(t, "ecs-task-stopping-desired-stopped"), []string{wakesOrders, api}},
+		{"a task that no service started wakes those of all such tasks", sample(t, "ecs-task-stopped-oom"), []string{wakesOrders, tool}},
+		{"a task of a service without endpoints wakes none", strings.ReplaceAll(sample(t, "ecs-task-pending"), "service:api", "service:jobs"), []string{wakesOrders}},
+		{"what tells of no task wakes none", sample(t, "ecs-service-action-placement-failure-cpu"), []string{wakesOrders}},
+		{"a host's event wakes none: its tasks' events do", sample(t, "ecs-container-instance-draining"), []string{wakesOrders}},
+		{"the sweep wakes all", sample(t, "scheduled-event"), []string{wakesBatch, wakesOrders, api, tool}},
+	} {
+		f := newFixture().exposed()
+		if out := f.hear(t, tt.body); out != allWell {
+			t.Errorf("%s: answer %s", tt.name, out)
+		}
+		if !slices.Equal(f.sent, tt.want) {
+			t.Errorf("%s: sent %q\nwant %q", tt.name, f.sent, tt.want)
+		}
 	}
 }
 
@@ -330,7 +369,7 @@ func TestWhatFollowsAWakeIsCoveredOrWaits(t *testing.T) {
 
 func TestADeploymentWithoutItsSettingsDoesNotStart(t *testing.T) {
 	whole := Config{Account: "1", Region: "r", Table: "t", Ingress: "i", Queues: map[string]string{"reconcile": "q"}}
-	if err := whole.Missing(); err != nil {
+	if err := whole.Missing(set()); err != nil {
 		t.Error(err)
 	}
 	for name, less := range map[string]func(*Config){
@@ -339,8 +378,17 @@ func TestADeploymentWithoutItsSettingsDoesNotStart(t *testing.T) {
 	} {
 		c := whole
 		less(&c)
-		if c.Missing() == nil {
+		if c.Missing(set()) == nil {
 			t.Errorf("nothing is missed without the %s: every event would be dropped as a foreign one", name)
 		}
+	}
+	exposed := set()
+	exposed[0].Standalone = map[string]policy.Standalone{"tool": {Family: "tool", Endpoints: []policy.Endpoint{{Container: "tool", Port: 80, TargetGroup: "tool"}}}}
+	if whole.Missing(exposed) == nil {
+		t.Error("nothing is missed without the register queue, which a policy's endpoints need")
+	}
+	whole.Queues["register"] = "q"
+	if err := whole.Missing(exposed); err != nil {
+		t.Error(err)
 	}
 }

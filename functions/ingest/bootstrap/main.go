@@ -31,9 +31,11 @@ func main() {
 	ports := ingest.Ports{DynamoDB: dynamodb.NewFromConfig(cfg), SQS: sqs.NewFromConfig(cfg)}
 	where := ingest.Config{
 		Account: os.Getenv("PLIMSOLL_ACCOUNT"), Region: cfg.Region,
-		Table: os.Getenv("PLIMSOLL_TABLE"), Queues: map[string]string{"reconcile": os.Getenv("PLIMSOLL_RECONCILE_QUEUE")}, Ingress: os.Getenv("PLIMSOLL_INGRESS_QUEUE"),
+		Table: os.Getenv("PLIMSOLL_TABLE"), Ingress: os.Getenv("PLIMSOLL_INGRESS_QUEUE"),
+		Queues: map[string]string{"reconcile": os.Getenv("PLIMSOLL_RECONCILE_QUEUE"), "register": os.Getenv("PLIMSOLL_REGISTER_QUEUE")},
 	}
-	lambda.Start(ingest.New(ports, must(where, where.Missing()), must(policy.Decode(must(os.ReadFile("policy.json")))), must(handler.NewLog())))
+	set := must(policy.Decode(must(os.ReadFile("policy.json"))))
+	lambda.Start(ingest.New(ports, must(where, where.Missing(set)), set, must(handler.NewLog())))
 }
 
 // must ends the start: what is wrong with a deployment must fail no message.
