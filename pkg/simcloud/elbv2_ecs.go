@@ -172,12 +172,21 @@ func (f *fleet) balanceTasks(s *ecsService) {
 		if !b.leaving && !b.task.wantedToRun() {
 			b.leaving = true
 			for _, p := range b.places {
-				f.elb.own.jobs = append(f.elb.own.jobs, &ecsJob{p, true})
+				f.leave(p)
 			}
 		}
 	}
 	s.balance.tasks = slices.DeleteFunc(s.balance.tasks, func(b *ecsBalanced) bool { return b.leaving && b.over() && b.task.last == statusStopped })
 	f.work(0)
+}
+
+// leave ends a registration, which takes a call if it was made.
+func (f *fleet) leave(p *ecsRegistration) {
+	if p.target == nil {
+		p.end()
+		return
+	}
+	f.elb.own.jobs = append(f.elb.own.jobs, &ecsJob{p, true})
 }
 
 // newBalanced begins the registration of a task.
@@ -245,6 +254,7 @@ func (f *fleet) work(after time.Duration) {
 // first, as far as there are tokens.
 func (f *fleet) doJobs() {
 	own := &f.elb.own
+	own.jobs = slices.DeleteFunc(own.jobs, func(j *ecsJob) bool { return j.place.over })
 	for len(own.jobs) > 0 {
 		if !f.take(ecsOwnELB, 1) {
 			f.work(f.behaviour.ELB.ECSRetry)
@@ -272,8 +282,7 @@ func (f *fleet) do(jobs []*ecsJob) {
 		switch {
 		case j.leave:
 			f.leaveGroup(p)
-		case !p.of.task.wantedToRun():
-			p.over = true
+		case p.over:
 		case f.mayRegister(p.group, []lbKey{p.key}) != nil:
 			f.after(30*time.Second, func() {
 				f.elb.own.jobs = append(f.elb.own.jobs, j)

@@ -114,24 +114,12 @@ func (g *lbGroup) simulated(in *elbv2.CreateTargetGroupInput) error {
 // setCheck takes the health check's settings; those that are not given have the
 // API reference's defaults.
 func (g *lbGroup) setCheck(in *elbv2.CreateTargetGroupInput) error {
-	c := lbCheck{protocol: in.HealthCheckProtocol, path: copied(in.HealthCheckPath), matcher: in.Matcher, healthy: sizeOr(in.HealthyThresholdCount, 5), unhealthy: sizeOr(in.UnhealthyThresholdCount, 2)}
-	timeout := 5
+	usual := 5
 	if g.network() {
-		timeout = 10
+		usual = 10
 	}
-	if c.protocol == "" {
-		c.protocol = types.ProtocolEnumHttp
-		if g.network() {
-			c.protocol = types.ProtocolEnumTcp
-		}
-	}
-	if c.protocol == types.ProtocolEnumHttp || c.protocol == types.ProtocolEnumHttps {
-		c.path = cmpOr(c.path, "/")
-		if c.matcher == nil {
-			c.matcher = &types.Matcher{HttpCode: aws.String("200")}
-		}
-	}
-	interval, timeout := sizeOr(in.HealthCheckIntervalSeconds, 30), sizeOr(in.HealthCheckTimeoutSeconds, timeout)
+	c := g.checking(in)
+	interval, timeout := sizeOr(in.HealthCheckIntervalSeconds, 30), sizeOr(in.HealthCheckTimeoutSeconds, usual)
 	for _, x := range []struct {
 		name             string
 		value, low, high int
@@ -148,7 +136,28 @@ func (g *lbGroup) setCheck(in *elbv2.CreateTargetGroupInput) error {
 	return nil
 }
 
-func cmpOr(s *string, usual string) *string {
+// checking is what a group's health check asks, and how often.
+func (g *lbGroup) checking(in *elbv2.CreateTargetGroupInput) lbCheck {
+	c := lbCheck{
+		protocol: in.HealthCheckProtocol, path: copied(in.HealthCheckPath), matcher: copied(in.Matcher),
+		healthy: sizeOr(in.HealthyThresholdCount, 5), unhealthy: sizeOr(in.UnhealthyThresholdCount, 2),
+	}
+	if c.protocol == "" {
+		c.protocol = types.ProtocolEnumHttp
+		if g.network() {
+			c.protocol = types.ProtocolEnumTcp
+		}
+	}
+	if c.protocol == types.ProtocolEnumHttp || c.protocol == types.ProtocolEnumHttps {
+		c.path = textOr(c.path, "/")
+		if c.matcher == nil {
+			c.matcher = &types.Matcher{HttpCode: aws.String("200")}
+		}
+	}
+	return c
+}
+
+func textOr(s *string, usual string) *string {
 	if s == nil {
 		return &usual
 	}
@@ -301,17 +310,23 @@ func (g *lbGroup) checkAttribute(name, value string) error {
 		}
 		return nil
 	}
-	low, high := 0, 3600
-	switch name {
-	case attributeSlowStart:
-		low, high = 30, 900
-	case attributeLinger:
-		high = 360000
-	}
-	if n, err := strconv.Atoi(value); err != nil || n != 0 && n < low || n < 0 || n > high {
+	low, high := rangeOf(name)
+	if n, err := strconv.Atoi(value); err != nil || n != 0 && (n < low || n > high) {
 		return invalidELB("The value of %s must be 0 or between %d and %d, not %q", name, low, high, value)
 	}
 	return nil
+}
+
+// rangeOf is what an attribute that is a time may be besides 0, in seconds.
+func rangeOf(name string) (low, high int) {
+	switch name {
+	case attributeSlowStart:
+		return 30, 900
+	case attributeLinger:
+		return 1, 360000
+	default:
+		return 1, 3600
+	}
 }
 
 func invalidELB(format string, args ...any) error {

@@ -169,7 +169,7 @@ func (e *ELBV2) DescribeTargetHealth(ctx context.Context, in *elbv2.DescribeTarg
 		out := &elbv2.DescribeTargetHealthOutput{TargetHealthDescriptions: []types.TargetHealthDescription{}}
 		if len(in.Targets) == 0 {
 			for _, t := range g.targets {
-				out.TargetHealthDescriptions = append(out.TargetHealthDescriptions, t.lbKey.describe(t.health(e.c.now)))
+				out.TargetHealthDescriptions = append(out.TargetHealthDescriptions, t.describe(t.health(e.c.now)))
 			}
 			return out, nil
 		}
