@@ -98,7 +98,7 @@ func (f *fleet) registerTarget(g *lbGroup, k lbKey) *lbTarget {
 		f.elb.own.drained(old)
 	}
 	g.late = slices.DeleteFunc(g.late, func(t *lbTarget) bool { return t.lbKey == k })
-	t := &lbTarget{lbKey: k, group: g, instance: f.instance(k.id), registered: f.now}
+	t := &lbTarget{lbKey: k, group: g, instance: f.instance(k.id), registered: f.now, sick: f.faults.hits(faultTargetsSick)}
 	t.set(f.now, types.TargetHealthStateEnumInitial, types.TargetHealthReasonEnumRegistrationInProgress)
 	g.targets, g.byKey[k] = append(g.targets, t), t
 	b := f.behaviour.ELB

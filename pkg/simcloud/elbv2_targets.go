@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	asgtypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
@@ -92,6 +93,10 @@ func invalidTarget(format string, args ...any) error {
 // hasRoom says which quota new targets of a group would break.
 func (f *fleet) hasRoom(g *lbGroup, fresh map[lbKey]bool) error {
 	limits := f.behaviour.ELB
+	if len(fresh) > 0 && f.faults.during(faultTargetLimit, g.name, 2*time.Minute, 20*time.Minute) {
+		f.faults.strike(faultTargetLimit)
+		return tooManyTargets("The target group '%s' takes no more targets", g.arn)
+	}
 	if n := len(g.targets) + len(fresh); len(fresh) > 0 && n > limits.TargetsPerGroup {
 		return tooManyTargets("The target group '%s' would have %d targets, at most %d are allowed", g.arn, n, limits.TargetsPerGroup)
 	}
