@@ -270,7 +270,8 @@ func (s *ecsService) retryAnew() {
 
 // stopStale stops tasks of old deployments and on DRAINING hosts as far as the
 // minimum percent allows. In a deployment only what is healthy counts; for a
-// draining host a replacement counts as soon as it is RUNNING.
+// draining host a replacement counts as soon as it is RUNNING, unless the service
+// has load balancers.
 func (f *fleet) stopStale(s *ecsService) {
 	n := f.census(s)
 	floor := s.floor()
@@ -285,9 +286,11 @@ func (f *fleet) stopStale(s *ecsService) {
 		draining, healthy := t.host.status == statusDraining, t.healthy(f.now)
 		switch {
 		case t.last == statusPending:
-		case draining && n.running <= floor:
-			continue
-		case !draining && healthy && n.healthy <= floor:
+		case draining && len(s.balance.of) == 0:
+			if n.running <= floor {
+				continue
+			}
+		case healthy && n.healthy <= floor:
 			continue
 		}
 		if t.last == statusRunning {

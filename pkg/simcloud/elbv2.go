@@ -50,6 +50,7 @@ func newELB() *elb { return &elb{own: newECSELB(), work: map[*ecsTask]*lbWork{}}
 // lbBalancer is a load balancer.
 type lbBalancer struct {
 	arn, name string
+	dns       string
 	kind      types.LoadBalancerTypeEnum
 	scheme    types.LoadBalancerSchemeEnum
 	subnets   []string

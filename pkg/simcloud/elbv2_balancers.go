@@ -47,6 +47,7 @@ func (e *ELBV2) CreateLoadBalancer(ctx context.Context, in *elbv2.CreateLoadBala
 			return nil, err
 		}
 		b.arn = f.elbARN("loadbalancer/%s/%s", b.short(), b.name)
+		b.dns = b.name + "-" + f.id(8) + "." + e.c.opts.Region + ".elb.amazonaws.com"
 		f.elb.balancers = append(f.elb.balancers, b)
 		f.changed()
 		return &elbv2.CreateLoadBalancerOutput{LoadBalancers: []types.LoadBalancer{b.describe()}}, nil
@@ -82,11 +83,15 @@ func (b *lbBalancer) short() string {
 }
 
 func (b *lbBalancer) describe() types.LoadBalancer {
-	return types.LoadBalancer{
+	out := types.LoadBalancer{
 		LoadBalancerArn: aws.String(b.arn), LoadBalancerName: aws.String(b.name), Type: b.kind, Scheme: b.scheme, CreatedTime: timePtr(b.created), VpcId: aws.String(lbVPC),
-		DNSName: aws.String(b.name + "-1234567890.eu-west-1.elb.amazonaws.com"), State: &types.LoadBalancerState{Code: types.LoadBalancerStateEnumActive},
+		DNSName: aws.String(b.dns), State: &types.LoadBalancerState{Code: types.LoadBalancerStateEnumActive},
 		IpAddressType: types.IpAddressTypeIpv4,
 	}
+	for _, s := range b.subnets {
+		out.AvailabilityZones = append(out.AvailabilityZones, types.AvailabilityZone{SubnetId: aws.String(s)})
+	}
+	return out
 }
 
 // DescribeLoadBalancers describes load balancers: all, or those given by ARN or

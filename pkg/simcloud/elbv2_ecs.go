@@ -28,6 +28,7 @@ type ecsBalance struct {
 	of    []ecsBalancer
 	grace time.Duration
 	tasks []*ecsBalanced // in order of registration
+	byID  map[string]*ecsBalanced
 }
 
 // ecsBalancer is one load balancer of a service.
@@ -64,7 +65,7 @@ type ecsJob struct {
 
 // newBalance reads the load balancers of a service that is to be made.
 func (f *fleet) newBalance(in *ecs.CreateServiceInput, d *ecsDefinition) (ecsBalance, error) {
-	b := ecsBalance{grace: time.Duration(aws.ToInt32(in.HealthCheckGracePeriodSeconds)) * time.Second}
+	b := ecsBalance{byID: map[string]*ecsBalanced{}, grace: time.Duration(aws.ToInt32(in.HealthCheckGracePeriodSeconds)) * time.Second}
 	if in.HealthCheckGracePeriodSeconds != nil && (len(in.LoadBalancers) == 0 || b.grace < 0) {
 		return b, invalidParameter("Health check grace period is only valid for services configured to use load balancers, and not below 0.")
 	}
@@ -125,14 +126,7 @@ func (b ecsBalance) describeGrace() *int32 {
 }
 
 // find is what ECS has done for a task; nil: nothing.
-func (b ecsBalance) find(t *ecsTask) *ecsBalanced {
-	for _, one := range b.tasks {
-		if one.task.id == t.id {
-			return one
-		}
-	}
-	return nil
-}
+func (b ecsBalance) find(t *ecsTask) *ecsBalanced { return b.byID[t.id] }
 
 // passed says whether a RUNNING task has passed what its service's health rests
 // on: with load balancers all its targets, and its container's check if it has
@@ -164,7 +158,8 @@ func (f *fleet) balanceTasks(s *ecsService) {
 	}
 	for _, t := range s.tasks {
 		if t.shown() && s.balance.find(t) == nil {
-			s.balance.tasks = append(s.balance.tasks, f.newBalanced(t))
+			b := f.newBalanced(t)
+			s.balance.tasks, s.balance.byID[t.id] = append(s.balance.tasks, b), b
 		}
 	}
 	for _, b := range s.balance.tasks {
@@ -176,7 +171,13 @@ func (f *fleet) balanceTasks(s *ecsService) {
 			}
 		}
 	}
-	s.balance.tasks = slices.DeleteFunc(s.balance.tasks, func(b *ecsBalanced) bool { return b.leaving && b.over() && b.task.last == statusStopped })
+	s.balance.tasks = slices.DeleteFunc(s.balance.tasks, func(b *ecsBalanced) bool {
+		over := b.leaving && b.over() && b.task.last == statusStopped
+		if over {
+			delete(s.balance.byID, b.task.id)
+		}
+		return over
+	})
 	f.work(0)
 }
 

@@ -230,3 +230,47 @@ func TestLoadBalancersOfAServiceThatECSRefuses(t *testing.T) {
 	l := out.Services[0].LoadBalancers
 	b.want("DescribeServices", fmt.Sprintf("%d %t %s:%d, %d s", len(l), *l[0].TargetGroupArn == b.group, *l[0].ContainerName, *l[0].ContainerPort, *out.Services[0].HealthCheckGracePeriodSeconds), "5 true main:8080, 30 s")
 }
+
+func TestADrainingHostWaitsForHealthyTargetsElsewhere(t *testing.T) {
+	for _, well := range []bool{true, false} {
+		b := newLBBench(t, 1, nil)
+		s := b.balanced("web", 2, 600, b.group)
+		b.pass(2 * time.Minute)
+		of := s.tasks[0]
+		b.c.World().BehaveTasks("web", TaskBehaviour{FailsChecks: !well, Start: Lognormal{time.Second, time.Second}})
+		for _, one := range s.tasks { // only new ones are to fail
+			b.f.elb.own.find(one).group.check.unhealthy = 1000
+		}
+		from := b.c.now
+		b.drain(of.host)
+		b.pass(3 * time.Second)
+		b.want("a RUNNING replacement is not enough", of.wantedToRun(), true)
+		b.pass(2 * time.Minute)
+		b.want("one with a healthy target is", of.wantedToRun(), !well)
+		if left := of.stopping.Sub(from); well && left > 20*time.Second {
+			t.Errorf("told to stop %s after the draining began", left)
+		}
+	}
+}
+
+// TestWhatIsDoneToTargetsBehindECSsBackHoldsUpNoTask lets somebody else take a
+// draining target away, by registering it anew or by deregistering it first.
+func TestWhatIsDoneToTargetsBehindECSsBackHoldsUpNoTask(t *testing.T) {
+	for name, meddle := range map[string]func(b *lbBench, id string, port int){
+		"registered anew":   func(b *lbBench, id string, port int) { b.register(b.group, id, port) },
+		"deregistered":      func(b *lbBench, id string, port int) { b.deregister(b.group, id, port) },
+		"left to ECS alone": func(*lbBench, string, int) {},
+	} {
+		b := newLBBench(t, 1, nil)
+		s := b.balanced("web", 1, 0, b.group)
+		b.pass(2 * time.Minute)
+		of := s.tasks[0]
+		b.scale("web", 0)
+		b.pass(2 * time.Second)
+		b.want("it drains", b.health(b.group, of.ec2(), of.port()), draining)
+		meddle(b, of.ec2(), of.port())
+		b.pass(2 * time.Minute)
+		b.want(name, of.last, statusStopped)
+		b.want("what ECS remembers", fmt.Sprint(len(b.f.elb.own.tasks), len(s.balance.tasks), len(s.balance.byID)), "0 0 0")
+	}
+}

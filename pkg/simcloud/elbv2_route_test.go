@@ -61,6 +61,13 @@ func TestWhatRequestsMeet(t *testing.T) {
 			b.c.World().BehaveTasks("web", TaskBehaviour{FailsChecks: true})
 			b.pass(time.Minute)
 		}, Met{Served: 7000}},
+		{"one that is only being registered gets none, though nothing else is there", func(b *lbBench, of *ecsTask) {
+			b.c.World().Behaviour().ELB.RegisterFrom, b.c.World().Behaviour().ELB.RegisterTo = time.Minute, time.Minute
+			for _, v := range b.c.World().Targets() {
+				b.deregister(v.TargetGroup, v.Instance, v.Port)
+			}
+			b.registered(b.group, of)
+		}, Met{NoTarget: 1000}},
 		{"a new target gets none before its first check", func(b *lbBench, of *ecsTask) {
 			b.c.World().Behaviour().ELB.RegisterFrom, b.c.World().Behaviour().ELB.RegisterTo = time.Minute, time.Minute
 			b.register(b.group, of.ec2(), 1)
