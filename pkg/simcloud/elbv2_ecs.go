@@ -171,14 +171,19 @@ func (f *fleet) balanceTasks(s *ecsService) {
 			}
 		}
 	}
-	s.balance.tasks = slices.DeleteFunc(s.balance.tasks, func(b *ecsBalanced) bool {
-		over := b.leaving && b.over() && b.task.last == statusStopped
+	s.balance.forget()
+	f.work(0)
+}
+
+// forget forgets tasks that are STOPPED and registered nowhere any more.
+func (b *ecsBalance) forget() {
+	b.tasks = slices.DeleteFunc(b.tasks, func(one *ecsBalanced) bool {
+		over := one.leaving && one.over() && one.task.last == statusStopped
 		if over {
-			delete(s.balance.byID, b.task.id)
+			delete(b.byID, one.task.id)
 		}
 		return over
 	})
-	f.work(0)
 }
 
 // leave ends a registration, which takes a call if it was made.

@@ -274,3 +274,18 @@ func TestWhatIsDoneToTargetsBehindECSsBackHoldsUpNoTask(t *testing.T) {
 		b.want("what ECS remembers", fmt.Sprint(len(b.f.elb.own.tasks), len(s.balance.tasks), len(s.balance.byID)), "0 0 0")
 	}
 }
+
+func TestWhatAQuotaForbidsECSTriesAgain(t *testing.T) {
+	b := newLBBench(t, 1, nil)
+	l := &b.c.World().Behaviour().ELB
+	l.TargetsPerGroup, l.TargetsPerCall = 1, 2
+	b.balanced("web", 5, 0, b.group)
+	b.pass(2 * time.Minute)
+	b.want("with room for one", b.states(b.group), "map[healthy:1]")
+	l.TargetsPerGroup = 4
+	b.pass(time.Minute)
+	b.want("with room for four", b.states(b.group), "map[healthy:4]")
+	b.scale("web", 0)
+	b.pass(3 * time.Minute)
+	b.want("in the end", fmt.Sprintf("%s %d %d", b.states(b.group), len(b.f.elb.own.jobs), len(b.f.clusters[0].service("web").tasks)), "map[] 0 0")
+}

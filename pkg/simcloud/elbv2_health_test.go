@@ -1,6 +1,7 @@
 package simcloud
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -215,4 +216,35 @@ func TestUDPTargetsAreOtherPortsThanTCPOnes(t *testing.T) {
 	b.pass(5 * time.Minute)
 	b.want("of TCP", b.health(tcp, of.ec2(), of.port()), refusing)
 	b.want("of UDP", b.health(udp, of.ec2(), of.port()), "healthy")
+}
+
+func TestATaskListensFromRunningToSIGTERM(t *testing.T) {
+	rows := []struct {
+		name string
+		do   func(b *lbBench, of *ecsTask)
+		want bool
+	}{
+		{"it is RUNNING", func(*lbBench, *ecsTask) {}, true},
+		{"it is PENDING", func(_ *lbBench, of *ecsTask) { of.last = statusPending }, false},
+		{"it is told to stop, and its agent has not heard", func(b *lbBench, of *ecsTask) {
+			b.must(b.c.World().AgentDown(of.ec2(), time.Minute))
+			b.f.stopTask(of, "", "")
+		}, true},
+		{"it got SIGTERM, and is STOPPING", func(b *lbBench, of *ecsTask) { b.f.stopTask(of, "", ""); b.pass(time.Second) }, false},
+		{"it has crashed, and its agent cannot say so", func(b *lbBench, of *ecsTask) {
+			b.must(b.c.World().AgentDown(of.ec2(), time.Minute))
+			b.must(b.c.World().CrashTask("c", of.arn))
+		}, false},
+		{"its machine has broken", func(b *lbBench, of *ecsTask) { b.must(b.c.World().KillHost(of.ec2())) }, false},
+	}
+	for _, tt := range rows {
+		b := newLBBench(t, 1, nil)
+		of := b.tasks("web", 1)[0]
+		b.registered(b.group, of)
+		tt.do(b, of)
+		b.want(tt.name, of.listens(8080), tt.want)
+		for _, v := range b.c.World().Targets() {
+			b.want(tt.name+", by the world", fmt.Sprint(v.Listens, v.TaskGroup), fmt.Sprint(tt.want, "service:web"))
+		}
+	}
 }

@@ -178,19 +178,20 @@ func (r *routed) choose(forwards []lbForward) *lbGroup {
 // none all that do not drain; and those that a network load balancer is late to
 // leave alone.
 func (g *lbGroup) open() []*lbTarget {
-	var healthy, all []*lbTarget
+	all := make([]*lbTarget, 0, len(g.targets)+len(g.late))
 	for _, t := range g.targets {
 		if t.healthy() {
-			healthy = append(healthy, t)
-		}
-		if t.takes() {
 			all = append(all, t)
 		}
 	}
-	if len(healthy) == 0 {
-		healthy = all
+	if len(all) == 0 {
+		for _, t := range g.targets {
+			if t.takes() {
+				all = append(all, t)
+			}
+		}
 	}
-	return append(healthy, g.late...)
+	return append(all, g.late...)
 }
 
 // next takes the open targets in turn, those in slow start less often.

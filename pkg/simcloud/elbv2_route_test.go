@@ -133,7 +133,7 @@ func TestWeightsAreKeptToTheRequest(t *testing.T) {
 	rows := []struct {
 		weights [2]int32
 		second  int // of 1000 requests
-	}{{[2]int32{1, 1}, 500}, {[2]int32{90, 10}, 100}, {[2]int32{1, 0}, 0}, {[2]int32{0, 999}, 1000}, {[2]int32{2, 1}, 333}}
+	}{{[2]int32{0, 0}, 0}, {[2]int32{1, 1}, 500}, {[2]int32{90, 10}, 100}, {[2]int32{1, 0}, 0}, {[2]int32{0, 999}, 1000}, {[2]int32{2, 1}, 333}}
 	for _, tt := range rows {
 		b := newLBBench(t, 1, nil)
 		two := b.makeGroup("two", nil)
@@ -151,7 +151,11 @@ func TestWeightsAreKeptToTheRequest(t *testing.T) {
 			}
 		}
 		b.want(fmt.Sprint("of weights ", tt.weights), got, tt.second)
-		b.want("in all", b.met().Served, 1000)
+		all := Met{Served: 1000}
+		if tt.weights == [2]int32{} {
+			all = Met{NoTarget: 1000}
+		}
+		b.want("in all", fmt.Sprintf("%+v", b.met()), fmt.Sprintf("%+v", all))
 	}
 }
 
