@@ -11,6 +11,7 @@ type operation struct {
 	service string // IAM's prefix: ecs, autoscaling, ...
 	action  string
 	bucket  string        // token bucket; empty: none
+	also    string        // another one that each call takes a token from; empty: none
 	cost    float64       // tokens; 0 means 1
 	latency time.Duration // median of the round trip
 	changes bool          // it may change something: traced
@@ -102,7 +103,7 @@ func admit[O any](c *Cloud, op operation, do func() (*O, error)) (*O, error) {
 	if err := c.faults.refusal(op); err != nil {
 		return nil, err
 	}
-	if op.bucket != "" && !c.take(op.bucket, max(op.cost, 1)) {
+	if !c.pays(op) {
 		return nil, apiError(throttleCode(op.service), "Rate exceeded")
 	}
 	out, err := do()
@@ -112,10 +113,16 @@ func admit[O any](c *Cloud, op operation, do func() (*O, error)) (*O, error) {
 	return out, err
 }
 
+// pays takes the tokens of a call, or says no. A call that one bucket refuses may
+// have taken from the other: nobody documents that it has not.
+func (c *Cloud) pays(op operation) bool {
+	return (op.bucket == "" || c.take(op.bucket, max(op.cost, 1))) && (op.also == "" || c.take(op.also, 1))
+}
+
 // throttleCode is the error code a service answers with when a bucket is empty.
 func throttleCode(service string) string {
 	switch service {
-	case "autoscaling", "cloudwatch", "sqs":
+	case "autoscaling", "cloudwatch", "sqs", "elasticloadbalancing":
 		return "Throttling"
 	case "dynamodb":
 		return "ThrottlingException"
@@ -169,6 +176,13 @@ func newBuckets() map[string]*bucket {
 		"autoscaling":                 {100, 20},
 		"cloudwatch GetMetricData":    {50, 50},
 		"cloudwatch DescribeAlarms":   {9, 9},
+
+		"elasticloadbalancing registration":       {20, 4},
+		"elasticloadbalancing non-mutating":       {40, 10},
+		"elasticloadbalancing mutating":           {20, 3},
+		"elasticloadbalancing resource-intensive": {10, 0.2},
+		elbAccount: {40, 10},
+		ecsOwnELB:  {20, 4},
 	} {
 		all[name] = &bucket{burst: rate[0], refill: rate[1], tokens: rate[0]}
 	}

@@ -54,6 +54,8 @@ type Behaviour struct {
 	Terminating Lognormal     // from the terminate call to the end of the instance
 	ShutDown    time.Duration // from the terminate call to the death of its tasks
 	Unnoticed   Lognormal     // from a host's death to ECS's and the group's notice of it
+
+	ELB ELBBehaviour
 }
 
 // usual is the behaviour of a new world: facts where there are any, else
@@ -84,6 +86,7 @@ func usual() Behaviour {
 		Terminating:       Lognormal{35 * time.Second, 75 * time.Second},
 		ShutDown:          3 * time.Second,
 		Unnoticed:         Lognormal{45 * time.Second, 90 * time.Second},
+		ELB:               usualELB(),
 	}
 }
 
@@ -94,6 +97,7 @@ type TaskBehaviour struct {
 	StopFrom    time.Duration
 	StopTo      time.Duration
 	CannotStart bool // every task ends before it is RUNNING
+	FailsChecks bool // what listens answers load balancers' health checks with an error
 }
 
 // taskBehaviour is the behaviour of a definition's tasks: what was set for the

@@ -116,7 +116,8 @@ func (s *ecsService) describe() types.Service {
 		DeploymentController:    &types.DeploymentController{Type: types.DeploymentControllerTypeEcs}, DesiredCount: int32(s.desired), LaunchType: types.LaunchTypeEc2,
 		PendingCount: int32(countTasks(s.tasks, statusPending)), RunningCount: int32(countTasks(s.tasks, statusRunning)),
 		SchedulingStrategy: types.SchedulingStrategyReplica, ServiceArn: aws.String(s.arn), ServiceName: aws.String(s.name), Status: aws.String(statusActive),
-		TaskDefinition: aws.String(s.deployments[0].definition.arn), LoadBalancers: []types.LoadBalancer{}, ServiceRegistries: []types.ServiceRegistry{},
+		TaskDefinition: aws.String(s.deployments[0].definition.arn), LoadBalancers: s.balance.describe(), ServiceRegistries: []types.ServiceRegistry{},
+		HealthCheckGracePeriodSeconds: s.balance.describeGrace(),
 	}
 	for i := range s.deployments {
 		out.Deployments = append(out.Deployments, s.describeDeployment(i))

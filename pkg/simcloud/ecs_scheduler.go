@@ -22,6 +22,7 @@ type ecsService struct {
 	strategies  []ecsStrategy // as given; see placing
 	messages    []ecsMessage  // newest last
 	load        *load
+	balance     ecsBalance
 
 	planned     bool        // a pass is due at once
 	lack        ecsLack     // of room
@@ -70,9 +71,9 @@ func (s *ecsService) placing() []ecsStrategy {
 func (s *ecsService) group() string { return "service:" + s.name }
 
 // stale says that the service wants another task in this one's place: it is of
-// an old deployment, or its host is DRAINING.
+// an old deployment, its host is DRAINING, or its load balancers find it unhealthy.
 func (s *ecsService) stale(t *ecsTask) bool {
-	return t.deployment != s.deployments[0] || t.host.status == statusDraining
+	return t.deployment != s.deployments[0] || t.host.status == statusDraining || s.balance.unfit(t)
 }
 
 // census counts a service's tasks as its scheduler sees them.
@@ -119,6 +120,7 @@ func (f *fleet) plan(s *ecsService) {
 
 // pass is one look of the service scheduler at a service.
 func (f *fleet) pass(s *ecsService) {
+	f.balanceTasks(s)
 	f.stopExtra(s)
 	f.startMissing(s)
 	f.stopStale(s)
@@ -268,7 +270,8 @@ func (s *ecsService) retryAnew() {
 
 // stopStale stops tasks of old deployments and on DRAINING hosts as far as the
 // minimum percent allows. In a deployment only what is healthy counts; for a
-// draining host a replacement counts as soon as it is RUNNING.
+// draining host a replacement counts as soon as it is RUNNING, unless the service
+// has load balancers.
 func (f *fleet) stopStale(s *ecsService) {
 	n := f.census(s)
 	floor := s.floor()
@@ -283,9 +286,11 @@ func (f *fleet) stopStale(s *ecsService) {
 		draining, healthy := t.host.status == statusDraining, t.healthy(f.now)
 		switch {
 		case t.last == statusPending:
-		case draining && n.running <= floor:
-			continue
-		case !draining && healthy && n.healthy <= floor:
+		case draining && len(s.balance.of) == 0:
+			if n.running <= floor {
+				continue
+			}
+		case healthy && n.healthy <= floor:
 			continue
 		}
 		if t.last == statusRunning {
@@ -301,6 +306,9 @@ func (f *fleet) stopStale(s *ecsService) {
 func staleReason(t *ecsTask, draining bool) string {
 	if draining {
 		return "Task stopped because its container instance is DRAINING"
+	}
+	if t.service.balance.unfit(t) {
+		return "Task failed ELB health checks"
 	}
 	return "Scaling activity initiated by deployment " + t.service.deployments[0].id
 }

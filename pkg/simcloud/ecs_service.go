@@ -62,6 +62,9 @@ func (e *ECS) CreateService(ctx context.Context, in *ecs.CreateServiceInput, _ .
 		if change.strategies, err = newStrategies(in.PlacementStrategy); err != nil {
 			return nil, err
 		}
+		if s.balance, err = f.newBalance(in, d); err != nil {
+			return nil, err
+		}
 		if err := f.apply(s, change); err != nil {
 			return nil, err
 		}
@@ -73,7 +76,7 @@ func (e *ECS) CreateService(ctx context.Context, in *ecs.CreateServiceInput, _ .
 
 func createsSimulated(in *ecs.CreateServiceInput) error {
 	if err := onlyMembers(in, "ServiceName", "Cluster", "TaskDefinition", "DesiredCount", "DeploymentConfiguration", "DeploymentController", "LaunchType",
-		"PlacementConstraints", "PlacementStrategy", "SchedulingStrategy", "AvailabilityZoneRebalancing"); err != nil {
+		"PlacementConstraints", "PlacementStrategy", "SchedulingStrategy", "AvailabilityZoneRebalancing", "LoadBalancers", "HealthCheckGracePeriodSeconds"); err != nil {
 		return err
 	}
 	switch {

@@ -25,6 +25,7 @@ type ecsTask struct {
 	pullFrom, pullTo    time.Time
 	started             time.Time
 	stopping, stopped   time.Time
+	signalled           time.Time // SIGTERM
 	ended               time.Time // execution
 	healthyFrom         time.Time // set once RUNNING
 	healthChecked       bool      // a container health check has passed
@@ -49,7 +50,7 @@ func (t *ecsTask) wantedToRun() bool { return t.desired == statusRunning }
 
 // healthy is ECS's view: RUNNING for long enough, or its health check passed.
 func (t *ecsTask) healthy(now time.Time) bool {
-	return t.last == statusRunning && t.wantedToRun() && !now.Before(t.healthyFrom)
+	return t.last == statusRunning && t.wantedToRun() && t.passed(now)
 }
 
 func countTasks(tasks []*ecsTask, last string) int {
@@ -188,11 +189,12 @@ func (f *fleet) stopTask(t *ecsTask, code types.TaskStopCode, reason string) {
 	f.taskChanged(t)
 	f.loadChanged(t.service)
 	f.plan(t.service)
-	f.byAgent(t.host, func() { f.terminate(t) })
+	f.beforeStop(t, func() { f.byAgent(t.host, func() { f.terminate(t) }) })
 }
 
 // terminate is what the agent does with a task that is to stop.
 func (f *fleet) terminate(t *ecsTask) {
+	t.signalled = f.now
 	if t.last == statusPending {
 		f.endAfter(t, f.between("task stops", 200*time.Millisecond, time.Second))
 		return

@@ -42,10 +42,11 @@ type fleet struct {
 	heard          func(detailType string, detail any) // each event, if wanted
 	published      func(loadPoint)                     // each value of a metric, if wanted
 	tasksMade      int
+	elb            *elb
 }
 
 func newFleet(c *Cloud) *fleet {
-	return &fleet{Cloud: c, behaviour: usual(), taskBehaviours: map[string]TaskBehaviour{}, definitions: map[string][]*ecsDefinition{}}
+	return &fleet{Cloud: c, behaviour: usual(), taskBehaviours: map[string]TaskBehaviour{}, definitions: map[string][]*ecsDefinition{}, elb: newELB()}
 }
 
 // emit sends an event to the default event bus.

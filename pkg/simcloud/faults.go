@@ -39,9 +39,11 @@ const (
 	faultAlarmFlapping    = "alarm-flapping"
 	faultMetricMissing    = "metric-missing"
 	faultDescribeCut      = "describe-cut"
+	faultTargetsSick      = "targets-never-healthy"
 	faultNoCapacity       = "no-capacity"
 	faultAgentDown        = "agent-down"
 	faultPlacementFailure = "placement-failure"
+	faultTargetLimit      = "target-limit"
 	faultTableDown        = "table-down"
 	faultTableConflict    = "table-conflict"
 	faultForgedEvents     = "forged-events"
@@ -86,6 +88,16 @@ func FaultKinds() []FaultKind {
 	}
 }
 
+// TargetFaultKinds are the faults of load balancers. They are apart from
+// FaultKinds, of which each has to strike in a soak, as long as no scenario of a
+// soak has a load balancer.
+func TargetFaultKinds() []FaultKind {
+	return []FaultKind{
+		{faultTargetsSick, 23, "a target that is registered answers all its health checks with an error, until it is deregistered", "share of registrations", 0.02},
+		{faultTargetLimit, 34, "spells of 2 to 20 minutes in which a target group takes no new target, as if its quota were used up", "share of time, of each target group", 0.05},
+	}
+}
+
 // Faults are the switches of a world's faults. Each fault draws from random
 // streams of its own, and from none while it is off, so that one of them leaves
 // the draws of everything else alone.
@@ -108,11 +120,11 @@ func newFaults(c *Cloud) *Faults {
 // Faults are this world's faults. All are off at first.
 func (c *Cloud) Faults() *Faults { return c.faults }
 
-// Set switches a fault on from now on, or with the rate 0 off. FaultKinds says
+// Set switches a fault on from now on, or with the rate 0 off. Its kind says
 // what its rate means. It fails for a fault that does not exist and for a rate
 // that is not 0 to 1.
 func (f *Faults) Set(name string, rate float64) error {
-	kinds := FaultKinds()
+	kinds := slices.Concat(FaultKinds(), TargetFaultKinds())
 	if !slices.ContainsFunc(kinds, func(k FaultKind) bool { return k.Name == name }) {
 		var known []string
 		for _, k := range kinds {

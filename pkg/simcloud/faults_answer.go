@@ -37,6 +37,8 @@ func (f *Faults) cut(answer any) {
 		out.AutoScalingGroups, out.NextToken = cutAs(f, out.AutoScalingGroups, out.NextToken)
 	case *cloudwatch.GetMetricDataOutput:
 		out.MetricDataResults, out.NextToken = cutAs(f, out.MetricDataResults, out.NextToken)
+	default:
+		f.cutELB(answer)
 	}
 }
 

@@ -21,6 +21,7 @@ type picture struct {
 	at       time.Time
 	clusters []*ecsCluster
 	groups   []*asGroup
+	elb      *elb
 }
 
 // undone is an item before a write.
@@ -58,6 +59,7 @@ func (f *Faults) takePicture() {
 	for _, g := range f.c.fleet.groups {
 		p.groups = append(p.groups, g.frozen())
 	}
+	p.elb = f.c.fleet.elb.frozen()
 	all := append(f.past.pictures, p)
 	for len(all) > 1 && f.c.now.Sub(all[1].at) > staleFor {
 		all = all[1:]

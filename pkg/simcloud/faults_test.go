@@ -133,7 +133,7 @@ func TestFaultsDoWhatTheySay(t *testing.T) {
 			}
 		})
 	}
-	for _, k := range FaultKinds() {
+	for _, k := range slices.Concat(FaultKinds(), TargetFaultKinds()) {
 		if !slices.ContainsFunc(faultRows(), func(r faultRow) bool { return r.fault == k.Name }) {
 			t.Errorf("no row for %s", k.Name)
 		}
@@ -149,7 +149,7 @@ type faultRow struct {
 }
 
 func faultRows() []faultRow {
-	return append(deliveryRows(), append(callRows(), worldRows()...)...)
+	return append(deliveryRows(), append(callRows(), append(worldRows(), targetRows()...)...)...)
 }
 
 func deliveryRows() []faultRow {

@@ -20,12 +20,14 @@ type LoadSpec struct {
 	MemoryPerRequest float64                   // MiB more for each request a second on a task
 	HighResolution   bool                      // CPU and memory every 20 s instead of every minute
 	Step             time.Duration             // between samples; default 10 s
+	Route            Route                     // requests come by a load balancer, and are counted one by one; none: as above
 }
 
 // Figures is what became of a service's requests.
 type Figures struct {
 	Requests float64
 	Unserved float64
+	Met      Met // those that came by a load balancer
 }
 
 // load integrates a service's load. Between two steps its rate is constant.
@@ -40,6 +42,8 @@ type load struct {
 	cpu     mean      // per cent, since the last point
 	memory  mean
 	from    time.Time // of the next CPU point
+	routed  bool      // the requests come by load balancers
+	pending Figures   // of routed ones, since the last integration
 }
 
 // taskSize is a number of tasks of one size that requests go to.
@@ -59,6 +63,9 @@ func (m *mean) add(v float64) { m.sum, m.n = m.sum+v, m.n+1 }
 // AddLoad puts load on a service, from now on.
 func (c *Cloud) AddLoad(spec LoadSpec) error {
 	f := c.fleet
+	if spec.Route.given() {
+		return f.addRouted(spec)
+	}
 	cluster, err := f.cluster(&spec.Cluster)
 	if err != nil {
 		return fmt.Errorf("add load on %s: %w", spec.Service, err)
@@ -67,6 +74,10 @@ func (c *Cloud) AddLoad(spec LoadSpec) error {
 	if s == nil || s.load != nil || spec.Rate == nil || spec.CPUPerRequest <= 0 {
 		return fmt.Errorf("add load on %s: a service without load, a rate and the CPU for a request are needed", spec.Service)
 	}
+	return f.addLoad(s, spec)
+}
+
+func (f *fleet) addLoad(s *ecsService, spec LoadSpec) error {
 	if spec.Step == 0 {
 		spec.Step = 10 * time.Second
 	}
@@ -141,19 +152,22 @@ func (l *load) served() float64 {
 
 // since is what became of the requests from the last integration to now.
 func (l *load) since(now time.Time) Figures {
+	if l.routed {
+		return l.pending
+	}
 	seconds := now.Sub(l.at).Seconds()
 	return Figures{Requests: l.rate * seconds, Unserved: math.Max(0, l.rate-l.served()) * seconds}
 }
 
 // plus adds figures up.
 func (a Figures) plus(b Figures) Figures {
-	return Figures{Requests: a.Requests + b.Requests, Unserved: a.Unserved + b.Unserved}
+	return Figures{Requests: a.Requests + b.Requests, Unserved: a.Unserved + b.Unserved, Met: a.Met.plus(b.Met)}
 }
 
 // integrate accounts for the time up to now.
 func (l *load) integrate(now time.Time) {
 	d := l.since(now)
-	l.total, l.minute, l.at = l.total.plus(d), l.minute.plus(d), now
+	l.total, l.minute, l.at, l.pending = l.total.plus(d), l.minute.plus(d), now, Figures{}
 }
 
 // utilisation is CPU and memory used per cent of what the serving tasks reserve:
@@ -176,10 +190,18 @@ func (l *load) utilisation() (cpu, memory float64, ok bool) {
 	return 100 * usedCPU / allCPU, 100 * usedMemory / allMemory, true
 }
 
+// use is a load's utilisation, for its next sample.
+func (f *fleet) use(l *load) (cpu, memory float64, ok bool) {
+	if l.routed {
+		return f.routedUse(l)
+	}
+	return l.utilisation()
+}
+
 // step takes a sample and publishes what is due.
 func (f *fleet) step(l *load) {
 	l.integrate(f.now)
-	if cpu, memory, ok := l.utilisation(); ok {
+	if cpu, memory, ok := f.use(l); ok {
 		l.cpu.add(cpu)
 		l.memory.add(memory)
 	}
