@@ -25,6 +25,9 @@ type GroupSpec struct {
 	Boot         Lognormal         // from launch to the agent's registration; default 75 s, p95 150 s
 	Attributes   map[string]string // of the container instances, besides ECS's own
 	PricePerHour float64           // USD an instance
+	Spot         bool              // its instances are Spot instances: World.InterruptSpot
+	PortFrom     int               // first dynamic host port of its hosts; default 32768
+	PortTo       int               // last; default 60999
 }
 
 // asGroup is an Auto Scaling group.
@@ -98,6 +101,8 @@ func (spec GroupSpec) check() error {
 		return fmt.Errorf("add group %q: name, zones, CPU and memory are needed", spec.Name)
 	case spec.Min < 0 || spec.Min > spec.Desired || spec.Desired > spec.Max:
 		return fmt.Errorf("add group %s: desired %d is not within %d and %d", spec.Name, spec.Desired, spec.Min, spec.Max)
+	case spec.PortFrom < 1 || spec.PortFrom > spec.PortTo || spec.PortTo > 65535:
+		return fmt.Errorf("add group %s: dynamic ports %d to %d are not a range within 1 and 65535", spec.Name, spec.PortFrom, spec.PortTo)
 	}
 	return nil
 }
@@ -111,6 +116,9 @@ func (c *Cloud) AddGroup(spec GroupSpec) error {
 	}
 	if f.group(spec.Name) != nil {
 		return fmt.Errorf("add group %s: there is one of that name", spec.Name)
+	}
+	if spec.PortFrom == 0 && spec.PortTo == 0 {
+		spec.PortFrom, spec.PortTo = firstPort, lastPort
 	}
 	if err := spec.check(); err != nil {
 		return err

@@ -162,8 +162,8 @@ func (f *fleet) giveBackSlot(t *ecsTask) {
 func (f *fleet) stopExtra(s *ecsService) {
 	fresh := f.census(s).fresh
 	reason := "Scaling activity initiated by deployment " + s.deployments[0].id
-	for len(fresh) > s.desired {
-		t := f.victim(s, fresh)
+	for len(fresh) > s.desired && len(f.unprotected(fresh)) > 0 {
+		t := f.victim(s, f.unprotected(fresh))
 		fresh = without(fresh, t)
 		f.stopTask(t, types.TaskStopCodeServiceSchedulerInitiated, reason)
 	}
@@ -282,6 +282,8 @@ func (f *fleet) stopStale(s *ecsService) {
 	for _, t := range n.stale {
 		draining, healthy := t.host.status == statusDraining, t.healthy(f.now)
 		switch {
+		case f.spares(t, draining):
+			continue
 		case t.last == statusPending:
 		case draining && n.running <= floor:
 			continue

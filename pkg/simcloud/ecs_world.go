@@ -39,6 +39,7 @@ type fleet struct {
 	history        []Change
 	waits          []Wait
 	onChange       []func()
+	onListen       []func(*ecsTask)                    // other containers of the task answer now
 	heard          func(detailType string, detail any) // each event, if wanted
 	published      func(loadPoint)                     // each value of a metric, if wanted
 	tasksMade      int

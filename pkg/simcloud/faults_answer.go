@@ -6,6 +6,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"github.com/aws/aws-sdk-go-v2/service/servicediscovery"
 )
 
 // damage takes from an answer what faults keep from it.
@@ -33,6 +34,12 @@ func (f *Faults) cut(answer any) {
 		out.Tasks, _ = cutAs(f, out.Tasks, nil)
 	case *ecs.DescribeServicesOutput:
 		out.Services, _ = cutAs(f, out.Services, nil)
+	case *ecs.GetTaskProtectionOutput:
+		out.ProtectedTasks, _ = cutAs(f, out.ProtectedTasks, nil)
+	case *servicediscovery.ListServicesOutput:
+		out.Services, out.NextToken = cutAs(f, out.Services, out.NextToken)
+	case *servicediscovery.ListInstancesOutput:
+		out.Instances, out.NextToken = cutAs(f, out.Instances, out.NextToken)
 	case *autoscaling.DescribeAutoScalingGroupsOutput:
 		out.AutoScalingGroups, out.NextToken = cutAs(f, out.AutoScalingGroups, out.NextToken)
 	case *cloudwatch.GetMetricDataOutput:
@@ -54,6 +61,8 @@ func (f *Faults) failItems(answer any) {
 		out.ContainerInstances, out.Failures = failAs(f, out.ContainerInstances, out.Failures, func(h types.ContainerInstance) *string { return h.ContainerInstanceArn })
 	case *ecs.DescribeTasksOutput:
 		out.Tasks, out.Failures = failAs(f, out.Tasks, out.Failures, func(t types.Task) *string { return t.TaskArn })
+	case *ecs.GetTaskProtectionOutput:
+		out.ProtectedTasks, out.Failures = failAs(f, out.ProtectedTasks, out.Failures, func(t types.ProtectedTask) *string { return t.TaskArn })
 	case *ecs.DescribeServicesOutput:
 		out.Services, out.Failures = failAs(f, out.Services, out.Failures, func(s types.Service) *string { return s.ServiceArn })
 	}

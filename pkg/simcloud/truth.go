@@ -257,15 +257,24 @@ func (w *World) KillHost(instance string) error {
 	return nil
 }
 
-// AgentDown disconnects the agent of an instance for some time; it then restarts
-// and assigns dynamic ports from the beginning of the range.
+// AgentDown disconnects the agent of an instance for some time. It restarts
+// then, and assigns dynamic ports as Behaviour.RestartForgets says.
 func (w *World) AgentDown(instance string, d time.Duration) error {
 	i := w.f.instance(instance)
-	if i == nil || i.host == nil || i.host.dead {
+	if i == nil || i.host == nil || i.host.dead || i.host.status == statusInactive {
 		return fmt.Errorf("agent down on %s: no such host is registered", instance)
 	}
-	i.host.lastPort = 0
+	i.host.restarts = true
 	w.f.disconnect(i.host, d)
+	return nil
+}
+
+// RestartAgent restarts the agent of an instance, given by its EC2 id: it is away
+// for as long as Behaviour.AgentRestart says, while the containers run on.
+func (w *World) RestartAgent(instance string) error {
+	if err := w.AgentDown(instance, w.f.draw("agent restarts", w.f.behaviour.AgentRestart)); err != nil {
+		return fmt.Errorf("restart agent: %w", err)
+	}
 	return nil
 }
 
