@@ -25,6 +25,7 @@ type ecsHost struct {
 	instance            *asInstance
 	id, arn             string
 	attributes          []ecsAttribute // by name
+	custom              int            // of them, set by PutAttributes
 	cpu, memory         int            // registered
 	freeCPU, freeMemory int
 	static              map[ecsPort]bool // taken by tasks

@@ -43,10 +43,11 @@ type fleet struct {
 	heard          func(detailType string, detail any) // each event, if wanted
 	published      func(loadPoint)                     // each value of a metric, if wanted
 	tasksMade      int
+	zonesLost      map[string]time.Time // until when, by zone
 }
 
 func newFleet(c *Cloud) *fleet {
-	return &fleet{Cloud: c, behaviour: usual(), taskBehaviours: map[string]TaskBehaviour{}, definitions: map[string][]*ecsDefinition{}}
+	return &fleet{Cloud: c, behaviour: usual(), taskBehaviours: map[string]TaskBehaviour{}, definitions: map[string][]*ecsDefinition{}, zonesLost: map[string]time.Time{}}
 }
 
 // emit sends an event to the default event bus.
