@@ -229,10 +229,11 @@ func (a *AutoScaling) action(group, hook, instance, token *string) (*asInstance,
 		return nil, nil, validation("Either an instance ID or a lifecycle action token is needed")
 	}
 	for _, i := range g.instances {
-		for _, one := range i.actions {
-			if one.hook.name == aws.ToString(hook) && (token == nil || one.token == *token) && (instance == nil || i.id == *instance) {
-				return i, one, nil
-			}
+		at := slices.IndexFunc(i.actions, func(one *asAction) bool {
+			return one.hook.name == aws.ToString(hook) && (token == nil || one.token == *token) && (instance == nil || i.id == *instance)
+		})
+		if at >= 0 {
+			return i, i.actions[at], nil
 		}
 	}
 	if token != nil {

@@ -72,7 +72,7 @@ func invalidMap(format string, args ...any) error {
 
 // CreateHttpNamespace makes a namespace that is asked by API only. It is there
 // once its operation is over.
-func (m *CloudMap) CreateHttpNamespace(ctx context.Context, in *servicediscovery.CreateHttpNamespaceInput, _ ...func(*servicediscovery.Options)) (*servicediscovery.CreateHttpNamespaceOutput, error) {
+func (m *CloudMap) CreateHttpNamespace(ctx context.Context, in *servicediscovery.CreateHttpNamespaceInput, _ ...func(*servicediscovery.Options)) (*servicediscovery.CreateHttpNamespaceOutput, error) { //nolint:revive // the name that the SDK gives it
 	return call(ctx, m.c, mapModify("CreateHttpNamespace"), in, func() (*servicediscovery.CreateHttpNamespaceOutput, error) {
 		if err := onlyMembers(in, "Name", "CreatorRequestId", "Description"); err != nil {
 			return nil, err
@@ -84,7 +84,7 @@ func (m *CloudMap) CreateHttpNamespace(ctx context.Context, in *servicediscovery
 
 // CreatePrivateDnsNamespace makes a namespace with a private hosted zone. It is
 // there once its operation is over.
-func (m *CloudMap) CreatePrivateDnsNamespace(ctx context.Context, in *servicediscovery.CreatePrivateDnsNamespaceInput, _ ...func(*servicediscovery.Options)) (*servicediscovery.CreatePrivateDnsNamespaceOutput, error) {
+func (m *CloudMap) CreatePrivateDnsNamespace(ctx context.Context, in *servicediscovery.CreatePrivateDnsNamespaceInput, _ ...func(*servicediscovery.Options)) (*servicediscovery.CreatePrivateDnsNamespaceOutput, error) { //nolint:revive // the name that the SDK gives it
 	return call(ctx, m.c, mapModify("CreatePrivateDnsNamespace"), in, func() (*servicediscovery.CreatePrivateDnsNamespaceOutput, error) {
 		if err := onlyMembers(in, "Name", "Vpc", "CreatorRequestId", "Description"); err != nil {
 			return nil, err
@@ -139,7 +139,7 @@ func (m *CloudMap) CreateService(ctx context.Context, in *servicediscovery.Creat
 		}
 		ref := in.NamespaceId
 		if ref == nil && in.DnsConfig != nil {
-			ref = in.DnsConfig.NamespaceId
+			ref = in.DnsConfig.NamespaceId //nolint:staticcheck // Cloud Map still takes it
 		}
 		n, err := m.namespace(ref)
 		if err != nil {
@@ -185,20 +185,27 @@ func (s *mapService) configure(in *servicediscovery.CreateServiceInput) error {
 		s.routing = types.RoutingPolicyMultivalue
 	}
 	for _, r := range in.DnsConfig.DnsRecords {
-		switch r.Type {
-		case types.RecordTypeA, types.RecordTypeAaaa, types.RecordTypeSrv:
-		case types.RecordTypeCname:
-			return notSimulated("CNAME records")
-		default:
-			return invalidMap("A record has the type %q, not A, AAAA or SRV.", r.Type)
-		}
-		if r.TTL == nil || *r.TTL < 0 {
-			return invalidMap("A DNS record needs a TTL.")
+		if err := checkRecord(r); err != nil {
+			return err
 		}
 		s.records = append(s.records, types.DnsRecord{Type: r.Type, TTL: copied(r.TTL)})
 	}
 	if len(s.records) == 0 {
 		return invalidMap("A DNS configuration needs records.")
+	}
+	return nil
+}
+
+func checkRecord(r types.DnsRecord) error {
+	switch r.Type {
+	case types.RecordTypeA, types.RecordTypeAaaa, types.RecordTypeSrv:
+	case types.RecordTypeCname:
+		return notSimulated("CNAME records")
+	default:
+		return invalidMap("A record has the type %q, not A, AAAA or SRV.", r.Type)
+	}
+	if r.TTL == nil || *r.TTL < 0 {
+		return invalidMap("A DNS record needs a TTL.")
 	}
 	return nil
 }
@@ -213,7 +220,8 @@ func (s *mapService) config() *types.DnsConfig {
 	if len(s.records) == 0 {
 		return nil
 	}
-	out := &types.DnsConfig{NamespaceId: aws.String(s.namespace.id), RoutingPolicy: s.routing}
+	out := &types.DnsConfig{RoutingPolicy: s.routing}
+	out.NamespaceId = aws.String(s.namespace.id) //nolint:staticcheck // a ServiceSummary has no other one
 	for _, r := range s.records {
 		out.DnsRecords = append(out.DnsRecords, types.DnsRecord{Type: r.Type, TTL: copied(r.TTL)})
 	}
@@ -231,7 +239,7 @@ func (s *mapService) health() *types.HealthCheckCustomConfig {
 	if !s.custom {
 		return nil
 	}
-	return &types.HealthCheckCustomConfig{FailureThreshold: aws.Int32(1)}
+	return &types.HealthCheckCustomConfig{}
 }
 
 // count is the number of instances that are registered now.

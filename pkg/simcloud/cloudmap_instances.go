@@ -72,34 +72,39 @@ func (m *CloudMap) RegisterInstance(ctx context.Context, in *servicediscovery.Re
 		if err != nil {
 			return nil, err
 		}
-		id, request := aws.ToString(in.InstanceId), aws.ToString(in.CreatorRequestId)
-		if id == "" || len(id) > 64 {
-			return nil, invalidMap("An instance id has 1 to 64 characters, not %d.", len(id))
+		fresh := &mapInstance{id: aws.ToString(in.InstanceId), attributes: maps.Clone(in.Attributes), request: aws.ToString(in.CreatorRequestId), health: types.HealthStatusHealthy}
+		if fresh.id == "" || len(fresh.id) > 64 {
+			return nil, invalidMap("An instance id has 1 to 64 characters, not %d.", len(fresh.id))
 		}
-		attributes := maps.Clone(in.Attributes)
-		if err := m.checkAttributes(s, attributes); err != nil {
+		if err := m.checkAttributes(s, fresh.attributes); err != nil {
 			return nil, err
 		}
-		if err := s.idle(id, types.OperationTypeRegisterInstance); err != nil {
+		if err := s.idle(fresh.id, types.OperationTypeRegisterInstance); err != nil {
 			return nil, err
 		}
-		old := s.instance(id)
-		if old != nil && request != "" && old.request == request {
-			return &servicediscovery.RegisterInstanceOutput{OperationId: aws.String(old.operation)}, nil
-		}
-		if old == nil {
-			if err := m.room(s); err != nil {
-				return nil, err
-			}
-		}
-		op := m.begin(types.OperationTypeRegisterInstance, s.namespace, map[string]string{"INSTANCE": id, "SERVICE": s.id})
-		fresh := &mapInstance{id: id, attributes: attributes, operation: op.id, request: request, health: types.HealthStatusHealthy}
-		if attributes[mapHealth] == string(types.HealthStatusUnhealthy) {
-			fresh.health = types.HealthStatusUnhealthy
-		}
-		m.finish(s, id, op, func() { m.put(s, fresh) })
-		return &servicediscovery.RegisterInstanceOutput{OperationId: aws.String(op.id)}, nil
+		operation, err := m.register(s, fresh)
+		return &servicediscovery.RegisterInstanceOutput{OperationId: operation}, err
 	})
+}
+
+// register begins to register an instance, unless that was its last call's doing,
+// and gives the operation's id.
+func (m *CloudMap) register(s *mapService, fresh *mapInstance) (*string, error) {
+	switch old := s.instance(fresh.id); {
+	case old == nil:
+		if err := m.room(s); err != nil {
+			return nil, err
+		}
+	case fresh.request != "" && old.request == fresh.request:
+		return aws.String(old.operation), nil
+	}
+	op := m.begin(types.OperationTypeRegisterInstance, s.namespace, map[string]string{"INSTANCE": fresh.id, "SERVICE": s.id})
+	fresh.operation = op.id
+	if fresh.attributes[mapHealth] == string(types.HealthStatusUnhealthy) {
+		fresh.health = types.HealthStatusUnhealthy
+	}
+	m.finish(s, fresh.id, op, func() { m.put(s, fresh) })
+	return aws.String(op.id), nil
 }
 
 // idle says that no operation goes on for an instance.
@@ -215,8 +220,38 @@ func (m *CloudMap) checkEC2(s *mapService, all map[string]string) error {
 	return nil
 }
 
-// checkEndpoint checks address, port and health.
+// checkEndpoint checks that there is what the service's records need, and the
+// health.
 func (s *mapService) checkEndpoint(all map[string]string) error {
+	if err := checkAddress(all); err != nil {
+		return err
+	}
+	v4, v6 := all[mapIPv4], all[mapIPv6]
+	switch {
+	case s.has(types.RecordTypeA) && v4 == "":
+		return invalidMap("%s is needed for an A record.", mapIPv4)
+	case s.has(types.RecordTypeAaaa) && v6 == "":
+		return invalidMap("%s is needed for an AAAA record.", mapIPv6)
+	case s.has(types.RecordTypeSrv) && (all[mapPort] == "" || v4 == "" && v6 == ""):
+		return invalidMap("%s and an address are needed for an SRV record.", mapPort)
+	}
+	return s.checkHealth(all)
+}
+
+// checkHealth checks the health that an instance is registered with.
+func (s *mapService) checkHealth(all map[string]string) error {
+	status, given := all[mapHealth]
+	switch {
+	case given && !s.custom:
+		return invalidMap("%s can be given with custom health checks only.", mapHealth)
+	case given && !knownHealth(status):
+		return invalidMap("%s is %q, not HEALTHY or UNHEALTHY.", mapHealth, status)
+	}
+	return nil
+}
+
+// checkAddress checks the form of address and port.
+func checkAddress(all map[string]string) error {
 	v4, v6 := all[mapIPv4], all[mapIPv6]
 	if ip, err := netip.ParseAddr(v4); v4 != "" && (err != nil || !ip.Is4()) {
 		return invalidMap("%s is %q, not an IPv4 address.", mapIPv4, v4)
@@ -226,19 +261,6 @@ func (s *mapService) checkEndpoint(all map[string]string) error {
 	}
 	if port, err := strconv.Atoi(all[mapPort]); all[mapPort] != "" && (err != nil || port < 0 || port > 65535) {
 		return invalidMap("%s is %q, not a port.", mapPort, all[mapPort])
-	}
-	status, given := all[mapHealth]
-	switch {
-	case s.has(types.RecordTypeA) && v4 == "":
-		return invalidMap("%s is needed for an A record.", mapIPv4)
-	case s.has(types.RecordTypeAaaa) && v6 == "":
-		return invalidMap("%s is needed for an AAAA record.", mapIPv6)
-	case s.has(types.RecordTypeSrv) && (all[mapPort] == "" || v4 == "" && v6 == ""):
-		return invalidMap("%s and an address are needed for an SRV record.", mapPort)
-	case given && !s.custom:
-		return invalidMap("%s can be given with custom health checks only.", mapHealth)
-	case given && !knownHealth(status):
-		return invalidMap("%s is %q, not HEALTHY or UNHEALTHY.", mapHealth, status)
 	}
 	return nil
 }

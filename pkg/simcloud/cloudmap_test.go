@@ -192,7 +192,7 @@ func TestARegistrationAgainWithItsRequestIDDoesNothing(t *testing.T) {
 }
 
 func TestWhatIsNoInstance(t *testing.T) {
-	srv := func(in *servicediscovery.CreateServiceInput) {}
+	srv := func(_ *servicediscovery.CreateServiceInput) {}
 	custom := func(in *servicediscovery.CreateServiceInput) {
 		in.HealthCheckCustomConfig = &types.HealthCheckCustomConfig{}
 	}

@@ -71,20 +71,29 @@ func (f *fleet) attributed(cluster *string, all []types.Attribute) ([]*ecsHost, 
 	}
 	var hosts []*ecsHost
 	for _, a := range all {
-		name, target := aws.ToString(a.Name), aws.ToString(a.TargetId)
-		short := !strings.HasPrefix(target, "arn:")
-		h := c.hostByID[tail(target)]
-		switch {
-		case name == "" || len(name) > 128 || strings.HasPrefix(name, "ecs.") || strings.HasPrefix(name, "com.amazonaws."):
-			return nil, invalidParameter("Attribute name %q is not one that can be set.", name)
-		case a.TargetType != types.TargetTypeContainerInstance && (short || a.TargetType != ""):
-			return nil, invalidParameter("The target type of attribute %s is %q, not container-instance.", name, a.TargetType)
-		case h == nil || h.status == statusInactive:
-			return nil, &types.TargetNotFoundException{Message: aws.String("The container instance " + target + " was not found.")}
+		if err := checkAttribute(a); err != nil {
+			return nil, err
+		}
+		h := c.hostByID[tail(aws.ToString(a.TargetId))]
+		if h == nil || h.status == statusInactive {
+			return nil, &types.TargetNotFoundException{Message: aws.String("The container instance " + aws.ToString(a.TargetId) + " was not found.")}
 		}
 		hosts = append(hosts, h)
 	}
 	return hosts, nil
+}
+
+// checkAttribute checks the name of an attribute and the type of its target.
+func checkAttribute(a types.Attribute) error {
+	name := aws.ToString(a.Name)
+	short := !strings.HasPrefix(aws.ToString(a.TargetId), "arn:")
+	switch {
+	case name == "" || len(name) > 128 || strings.HasPrefix(name, "ecs.") || strings.HasPrefix(name, "com.amazonaws."):
+		return invalidParameter("Attribute name %q is not one that can be set.", name)
+	case a.TargetType != types.TargetTypeContainerInstance && (short || a.TargetType != ""):
+		return invalidParameter("The target type of attribute %s is %q, not container-instance.", name, a.TargetType)
+	}
+	return nil
 }
 
 // tooMany says that a call would give a host more attributes than it can have.

@@ -80,8 +80,9 @@ func TestHowLongATaskServesAfterSigterm(t *testing.T) {
 			b.stop(task)
 			serves, stops := 0.0, 0.0
 			for task.last != statusStopped {
-				if task.listens(0) && task.host.listener(port) != task {
-					t.Fatal("it answers, but not on its port")
+				arn, container, ok := b.c.World().Answers(task.host.instance.id, port.number, port.protocol)
+				if ok != task.listens(0) || ok && (arn != task.arn || container != "main") {
+					t.Fatalf("on its port answers %q of %q, it does: %t", container, arn, task.listens(0))
 				}
 				b.pass(500 * time.Millisecond)
 				if after := b.c.now.Sub(stopped).Seconds(); task.listens(0) {

@@ -164,12 +164,7 @@ func newDefinition(in *ecs.RegisterTaskDefinitionInput) (*ecsDefinition, error) 
 		return nil, clientError("Family and container definitions must be given.")
 	}
 	d := &ecsDefinition{family: *in.Family, networkMode: in.NetworkMode, taskRole: copied(in.TaskRoleArn), cpuText: copied(in.Cpu), memoryText: copied(in.Memory)}
-	for _, c := range in.ContainerDefinitions {
-		if err := d.add(c); err != nil {
-			return nil, err
-		}
-	}
-	if err := d.order(in.ContainerDefinitions); err != nil {
+	if err := d.addAll(in.ContainerDefinitions); err != nil {
 		return nil, err
 	}
 	d.requireFrom(in)
@@ -192,6 +187,16 @@ func copied[T any](p *T) *T {
 	}
 	v := *p
 	return &v
+}
+
+// addAll takes the containers into the definition.
+func (d *ecsDefinition) addAll(in []types.ContainerDefinition) error {
+	for _, c := range in {
+		if err := d.add(c); err != nil {
+			return err
+		}
+	}
+	return d.order(in)
 }
 
 // add takes a container into the definition.

@@ -2,6 +2,8 @@ package simcloud
 
 import (
 	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 )
 
 // listens says whether something answers on the ports of a container, given by
@@ -31,6 +33,22 @@ func (t *ecsTask) containerOn(p ecsPort) int {
 		}
 	}
 	return -1
+}
+
+// Answers gives the task that answers at this instant on a port of a host, given
+// by its instance's EC2 id, and the name of its container; false: nothing does, a
+// connection is refused or finds no machine.
+func (w *World) Answers(instance string, port int, protocol types.TransportProtocol) (task, container string, ok bool) {
+	i := w.f.instance(instance)
+	if i == nil || i.host == nil {
+		return "", "", false
+	}
+	p := ecsPort{port, protocol}
+	t := i.host.listener(p)
+	if t == nil || !t.listens(t.containerOn(p)) {
+		return "", "", false
+	}
+	return t.arn, t.definition.containers[t.containerOn(p)].name, true
 }
 
 // listening tells those who send requests that other containers of a task answer

@@ -41,14 +41,21 @@ func (f *fleet) unprotected(tasks []*ecsTask) []*ecsTask {
 	return open
 }
 
-// spares says that the scheduler leaves a task alone that it would replace, since
-// it is protected. draining: because of its host, not of a deployment.
-func (f *fleet) spares(t *ecsTask, draining bool) bool {
-	honoured := f.behaviour.ProtectionHonoured
-	if draining {
-		honoured = f.behaviour.DrainingHonours
+// replaceable are the tasks that the scheduler may replace because of a deployment
+// or, on a DRAINING host, because of that: those that are not protected, where
+// protection counts.
+func (f *fleet) replaceable(stale []*ecsTask) []*ecsTask {
+	open := make([]*ecsTask, 0, len(stale))
+	for _, t := range stale {
+		honoured := f.behaviour.ProtectionHonoured
+		if t.host.status == statusDraining {
+			honoured = f.behaviour.DrainingHonours
+		}
+		if !honoured || !t.protected(f.now) {
+			open = append(open, t)
+		}
 	}
-	return honoured && t.protected(f.now)
+	return open
 }
 
 // protect protects a task until an instant, or with the zero time no longer. The

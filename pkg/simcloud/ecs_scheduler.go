@@ -271,6 +271,7 @@ func (s *ecsService) retryAnew() {
 // draining host a replacement counts as soon as it is RUNNING.
 func (f *fleet) stopStale(s *ecsService) {
 	n := f.census(s)
+	n.stale = f.replaceable(n.stale) // the others are protected
 	floor := s.floor()
 	sick := func(t *ecsTask) int {
 		if t.healthy(f.now) {
@@ -282,8 +283,6 @@ func (f *fleet) stopStale(s *ecsService) {
 	for _, t := range n.stale {
 		draining, healthy := t.host.status == statusDraining, t.healthy(f.now)
 		switch {
-		case f.spares(t, draining):
-			continue
 		case t.last == statusPending:
 		case draining && n.running <= floor:
 			continue

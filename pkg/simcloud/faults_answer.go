@@ -16,6 +16,7 @@ func (f *Faults) damage(op operation, answer any) {
 	}
 	f.failItems(answer)
 	f.cut(answer)
+	f.cutEndpoints(answer)
 }
 
 // cut leaves the last items out of an answer, or all, and the token of a next
@@ -34,16 +35,22 @@ func (f *Faults) cut(answer any) {
 		out.Tasks, _ = cutAs(f, out.Tasks, nil)
 	case *ecs.DescribeServicesOutput:
 		out.Services, _ = cutAs(f, out.Services, nil)
+	case *autoscaling.DescribeAutoScalingGroupsOutput:
+		out.AutoScalingGroups, out.NextToken = cutAs(f, out.AutoScalingGroups, out.NextToken)
+	case *cloudwatch.GetMetricDataOutput:
+		out.MetricDataResults, out.NextToken = cutAs(f, out.MetricDataResults, out.NextToken)
+	}
+}
+
+// cutEndpoints does the same to what is told of protection and of Cloud Map.
+func (f *Faults) cutEndpoints(answer any) {
+	switch out := answer.(type) {
 	case *ecs.GetTaskProtectionOutput:
 		out.ProtectedTasks, _ = cutAs(f, out.ProtectedTasks, nil)
 	case *servicediscovery.ListServicesOutput:
 		out.Services, out.NextToken = cutAs(f, out.Services, out.NextToken)
 	case *servicediscovery.ListInstancesOutput:
 		out.Instances, out.NextToken = cutAs(f, out.Instances, out.NextToken)
-	case *autoscaling.DescribeAutoScalingGroupsOutput:
-		out.AutoScalingGroups, out.NextToken = cutAs(f, out.AutoScalingGroups, out.NextToken)
-	case *cloudwatch.GetMetricDataOutput:
-		out.MetricDataResults, out.NextToken = cutAs(f, out.MetricDataResults, out.NextToken)
 	}
 }
 
