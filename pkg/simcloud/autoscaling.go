@@ -25,6 +25,9 @@ type GroupSpec struct {
 	Boot         Lognormal         // from launch to the agent's registration; default 75 s, p95 150 s
 	Attributes   map[string]string // of the container instances, besides ECS's own
 	PricePerHour float64           // USD an instance
+	Spot         bool              // its instances are Spot instances: World.InterruptSpot
+	PortFrom     int               // first dynamic host port of its hosts; default 32768
+	PortTo       int               // last; default 60999
 }
 
 // asGroup is an Auto Scaling group.
@@ -39,6 +42,7 @@ type asGroup struct {
 	gone             []*asInstance
 	tokens           map[string]launchToken
 	policies         []*types.ScalingPolicy
+	hooks            []asHook        // by name; replaced, never changed
 	noCapacity       map[string]bool // by zone
 	balancing        bool            // balance is due
 	hostSeconds      float64         // of instances that are gone
@@ -54,13 +58,20 @@ type asInstance struct {
 	ended     time.Time // billed no more
 	protected bool
 	cause     string
-	host      *ecsHost // once registered
+	host      *ecsHost    // once registered
+	actions   []*asAction // lifecycle hooks that it waits for
+	proceed   func()      // what happens once it waits for none
+	warned    bool        // of a Spot interruption
+	address   string      // private IPv4 address
 }
 
 // live says that the instance counts towards the group's capacity.
 func (i *asInstance) live() bool {
 	return i.state == types.LifecycleStatePending || i.state == types.LifecycleStateInService
 }
+
+// waits says that the instance is to terminate and a lifecycle hook holds it.
+func (i *asInstance) waits() bool { return i.state == types.LifecycleStateTerminatingWait }
 
 // dead says that the machine runs no more, whether or not anybody noticed.
 func (i *asInstance) dead() bool { return !i.ended.IsZero() }
@@ -98,6 +109,8 @@ func (spec GroupSpec) check() error {
 		return fmt.Errorf("add group %q: name, zones, CPU and memory are needed", spec.Name)
 	case spec.Min < 0 || spec.Min > spec.Desired || spec.Desired > spec.Max:
 		return fmt.Errorf("add group %s: desired %d is not within %d and %d", spec.Name, spec.Desired, spec.Min, spec.Max)
+	case spec.PortFrom < 1 || spec.PortFrom > spec.PortTo || spec.PortTo > 65535:
+		return fmt.Errorf("add group %s: dynamic ports %d to %d are not a range within 1 and 65535", spec.Name, spec.PortFrom, spec.PortTo)
 	}
 	return nil
 }
@@ -111,6 +124,9 @@ func (c *Cloud) AddGroup(spec GroupSpec) error {
 	}
 	if f.group(spec.Name) != nil {
 		return fmt.Errorf("add group %s: there is one of that name", spec.Name)
+	}
+	if spec.PortFrom == 0 && spec.PortTo == 0 {
+		spec.PortFrom, spec.PortTo = firstPort, lastPort
 	}
 	if err := spec.check(); err != nil {
 		return err
@@ -226,11 +242,20 @@ func (g *asGroup) victim() *asInstance {
 
 // newInstance adds an instance to the group.
 func (f *fleet) newInstance(g *asGroup, zone, cause string) *asInstance {
-	i := &asInstance{group: g, id: "i-" + f.id(17), zone: zone, state: types.LifecycleStatePending, launched: f.now, cause: cause}
+	i := &asInstance{group: g, id: "i-" + f.id(17), zone: zone, state: types.LifecycleStatePending, launched: f.now, cause: cause, address: f.nextAddress()}
 	g.instances = append(g.instances, i)
 	g.launched++
 	f.remember("HostLaunched", i.id)
 	return i
+}
+
+// nextAddress is a private IPv4 address that no instance has had.
+func (f *fleet) nextAddress() string {
+	n := 0
+	for _, g := range f.groups {
+		n += g.launched
+	}
+	return fmt.Sprintf("10.%d.%d.%d", n>>16&255, n>>8&255, n&255)
 }
 
 // launch starts an instance: it goes InService by itself, and its agent
@@ -246,7 +271,7 @@ func (f *fleet) launch(g *asGroup, zone, cause string) *asInstance {
 		}
 	})
 	f.after(f.draw("boot", g.spec.Boot), func() {
-		if i.live() && !i.dead() {
+		if (i.live() || i.waits()) && !i.dead() {
 			f.register(i)
 		}
 	})
@@ -259,13 +284,19 @@ func (f *fleet) inService(i *asInstance) *asInstance {
 	return i
 }
 
-// terminateInstance takes an instance out: its tasks die soon, and when it is
-// terminated ECS deregisters it.
+// terminateInstance takes an instance out, once its group's lifecycle hooks let
+// it go: its tasks die soon, and when it is terminated ECS deregisters it.
 func (f *fleet) terminateInstance(i *asInstance, cause string) {
 	if !i.live() {
 		return
 	}
-	i.state, i.cause = types.LifecycleStateTerminating, cause
+	i.cause = cause
+	f.awaitHooks(i, func() { f.endInstance(i) })
+}
+
+// endInstance shuts an instance down.
+func (f *fleet) endInstance(i *asInstance) {
+	i.state = types.LifecycleStateTerminating
 	f.stateChanged(i, "shutting-down")
 	f.after(f.behaviour.ShutDown, func() {
 		if i.host != nil {
@@ -280,7 +311,7 @@ func (f *fleet) instanceGone(i *asInstance) {
 	if i.state == types.LifecycleStateTerminated {
 		return
 	}
-	i.state = types.LifecycleStateTerminated
+	i.state, i.actions, i.proceed = types.LifecycleStateTerminated, nil, nil
 	if i.ended.IsZero() {
 		i.ended = f.now
 		f.stateChanged(i, "terminated")
@@ -309,7 +340,25 @@ func (f *fleet) killHost(i *asInstance) {
 	if i.host != nil {
 		f.hostDies(i.host)
 	}
-	f.after(f.draw("terminations", f.behaviour.Unnoticed), func() { f.instanceGone(i) })
+	f.after(f.draw("terminations", f.behaviour.Unnoticed), func() { f.deathNoticed(i) })
+}
+
+// deathNoticed is what ECS and the group make of an instance that died by itself.
+// The group lets its hooks run first, if it does so for the dead.
+func (f *fleet) deathNoticed(i *asInstance) {
+	if i.host != nil {
+		f.hostGone(i.host)
+	}
+	switch {
+	case !f.behaviour.HooksOfDead || i.warned:
+		f.instanceGone(i)
+	case i.waits():
+		i.proceed = func() { f.instanceGone(i) }
+	case i.live():
+		f.awaitHooks(i, func() { f.instanceGone(i) })
+	default:
+		f.instanceGone(i)
+	}
 }
 
 // stateChanged sends an instance's EC2 event.

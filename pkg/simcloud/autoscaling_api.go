@@ -12,8 +12,8 @@ import (
 )
 
 // AutoScaling has the methods of the SDK's client that are simulated: groups of
-// one instance type with a subnet a zone, without lifecycle hooks, warm pools and
-// zone rebalancing. A scaling policy can be put on a group, but does nothing.
+// one instance type with a subnet a zone, with lifecycle hooks on termination,
+// without those on launch, warm pools and zone rebalancing. A scaling policy can be put on a group, but does nothing.
 type AutoScaling struct{ c *Cloud }
 
 // AutoScaling is the account's EC2 Auto Scaling.
@@ -188,15 +188,22 @@ func (l launchToken) answer(g *asGroup, token string) *autoscaling.LaunchInstanc
 	out := &autoscaling.LaunchInstancesOutput{AutoScalingGroupName: aws.String(g.spec.Name), ClientToken: aws.String(token)}
 	if l.full {
 		out.Errors = []types.LaunchInstancesError{{
-			AvailabilityZone: aws.String(l.zone), SubnetId: aws.String(subnetOf(l.zone)), InstanceType: aws.String(g.spec.InstanceType), MarketType: aws.String("on-demand"),
+			AvailabilityZone: aws.String(l.zone), SubnetId: aws.String(subnetOf(l.zone)), InstanceType: aws.String(g.spec.InstanceType), MarketType: aws.String(g.market()),
 			ErrorCode: aws.String("InsufficientInstanceCapacity"), ErrorMessage: aws.String(g.noCapacityText(l.zone)),
 		}}
 		return out
 	}
 	out.Instances = []types.InstanceCollection{{
-		AvailabilityZone: aws.String(l.zone), SubnetId: aws.String(subnetOf(l.zone)), InstanceType: aws.String(g.spec.InstanceType), MarketType: aws.String("on-demand"), InstanceIds: slices.Clone(l.ids),
+		AvailabilityZone: aws.String(l.zone), SubnetId: aws.String(subnetOf(l.zone)), InstanceType: aws.String(g.spec.InstanceType), MarketType: aws.String(g.market()), InstanceIds: slices.Clone(l.ids),
 	}}
 	return out
+}
+
+func (g *asGroup) market() string {
+	if g.spec.Spot {
+		return "spot"
+	}
+	return "on-demand"
 }
 
 // SetDesiredCapacity changes the desired capacity; the group follows by itself,

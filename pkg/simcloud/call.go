@@ -161,8 +161,9 @@ func (c *Cloud) take(name string, n float64) bool {
 }
 
 // newBuckets are the buckets of ECS's documented request throttling, and for
-// Auto Scaling and CloudWatch, whose numbers are not all published, the
-// documented rates or, for Auto Scaling, an assumption (one bucket an account).
+// Auto Scaling, CloudWatch and Cloud Map, whose numbers are not all published, the
+// documented rates or, for Auto Scaling (one bucket an account) and Cloud Map, an
+// assumption.
 func newBuckets() map[string]*bucket {
 	all := map[string]*bucket{}
 	for name, rate := range map[string][2]float64{
@@ -173,6 +174,9 @@ func newBuckets() map[string]*bucket {
 		"ecs cluster modify":          {20, 1},
 		"ecs task definition modify":  {20, 1},
 		"ecs task definition read":    {50, 20},
+		"ecs task protection":         {200, 80},
+		"cloudmap modify":             {50, 10},
+		"cloudmap read":               {100, 20},
 		"autoscaling":                 {100, 20},
 		"cloudwatch GetMetricData":    {50, 50},
 		"cloudwatch DescribeAlarms":   {9, 9},

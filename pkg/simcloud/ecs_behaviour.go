@@ -29,6 +29,14 @@ type Behaviour struct {
 	StopFrom    time.Duration // shortest time a container takes to end after SIGTERM
 	StopTo      time.Duration // longest; never beyond stopTimeout
 
+	IPv6Bindings       bool            // networkBindings have a row for :: beside that for 0.0.0.0
+	RestartForgets     bool            // an agent that restarts assigns dynamic ports from the start of the range, else it goes on; read in its code, not tried
+	AgentRestart       Lognormal       // from an agent's end to its being connected again
+	PortsFreeEarly     bool            // a dynamic host port may be assigned again once its container has ended, not only once the task is STOPPED: the agent tests nothing but that it can listen
+	ProtectionHonoured bool            // scale-in and deployments spare protected tasks; no document says so of task sets
+	DrainingHonours    bool            // DRAINING spares them too; no document says so
+	ProtectionBound    ProtectionBound // what DEPLOYMENT_BLOCKED rests on
+
 	FlapsPerHour float64       // how often an agent disconnects, on average; 0: never
 	FlapFrom     time.Duration // shortest disconnection
 	FlapTo       time.Duration // longest
@@ -55,38 +63,51 @@ type Behaviour struct {
 	ShutDown    time.Duration // from the terminate call to the death of its tasks
 	Unnoticed   Lognormal     // from a host's death to ECS's and the group's notice of it
 
-	ELB ELBBehaviour
+	ELB         ELBBehaviour
+	HooksOfDead bool // a group runs its termination hooks for an instance that is dead already, except after a Spot interruption; told by users only
+
+	MapDNS   Lognormal // from a Cloud Map request to the end of its operation, in a DNS namespace; no document says
+	MapHTTP  Lognormal // the same in an HTTP namespace
+	MapFails float64   // share of the operations on instances that end as FAIL
 }
 
 // usual is the behaviour of a new world: facts where there are any, else
 // assumptions that are to be stated with results.
 func usual() Behaviour {
 	return Behaviour{
-		Start:             Lognormal{8 * time.Second, 20 * time.Second},
-		CachedStart:       0.35,
-		StopFrom:          2 * time.Second,
-		StopTo:            10 * time.Second,
-		FlapsPerHour:      2,
-		FlapFrom:          5 * time.Second,
-		FlapTo:            40 * time.Second,
-		PassDelay:         300 * time.Millisecond,
-		RetryEvery:        10 * time.Second,
-		RetryFor:          50 * time.Second,
-		RetryLater:        300 * time.Second,
-		SameValuePass:     true,
-		LaunchesPerMinute: 500,
-		StartBackoff:      10 * time.Second,
-		StartBackoffMax:   15 * time.Minute,
-		ImpairedAfter:     3,
-		HealthyAfter:      40 * time.Second,
-		RepeatEvents:      6 * time.Hour,
-		InService:         Lognormal{8 * time.Second, 25 * time.Second},
-		GroupDelay:        3 * time.Second,
-		LaunchRetry:       time.Minute,
-		Terminating:       Lognormal{35 * time.Second, 75 * time.Second},
-		ShutDown:          3 * time.Second,
-		Unnoticed:         Lognormal{45 * time.Second, 90 * time.Second},
-		ELB:               usualELB(),
+		Start:              Lognormal{8 * time.Second, 20 * time.Second},
+		CachedStart:        0.35,
+		StopFrom:           2 * time.Second,
+		StopTo:             10 * time.Second,
+		FlapsPerHour:       2,
+		FlapFrom:           5 * time.Second,
+		FlapTo:             40 * time.Second,
+		PassDelay:          300 * time.Millisecond,
+		RetryEvery:         10 * time.Second,
+		RetryFor:           50 * time.Second,
+		RetryLater:         300 * time.Second,
+		SameValuePass:      true,
+		LaunchesPerMinute:  500,
+		StartBackoff:       10 * time.Second,
+		StartBackoffMax:    15 * time.Minute,
+		ImpairedAfter:      3,
+		HealthyAfter:       40 * time.Second,
+		IPv6Bindings:       true,
+		RestartForgets:     true,
+		AgentRestart:       Lognormal{4 * time.Second, 12 * time.Second},
+		ProtectionHonoured: true,
+		ProtectionBound:    BoundByService,
+		RepeatEvents:       6 * time.Hour,
+		InService:          Lognormal{8 * time.Second, 25 * time.Second},
+		GroupDelay:         3 * time.Second,
+		LaunchRetry:        time.Minute,
+		Terminating:        Lognormal{35 * time.Second, 75 * time.Second},
+		ShutDown:           3 * time.Second,
+		Unnoticed:          Lognormal{45 * time.Second, 90 * time.Second},
+		HooksOfDead:        true,
+		MapDNS:             Lognormal{5 * time.Second, 30 * time.Second},
+		MapHTTP:            Lognormal{time.Second, 3 * time.Second},
+		ELB:                usualELB(),
 	}
 }
 
@@ -98,6 +119,10 @@ type TaskBehaviour struct {
 	StopTo      time.Duration
 	CannotStart bool // every task ends before it is RUNNING
 	FailsChecks bool // what listens answers load balancers' health checks with an error
+
+	ServesOn time.Duration // the application serves on for so long after SIGTERM and only then begins to end; 0: it closes its ports at SIGTERM
+	Hold     string        // name of a container that traps SIGTERM and sleeps
+	HoldFor  time.Duration // for so long, and ends
 }
 
 // taskBehaviour is the behaviour of a definition's tasks: what was set for the

@@ -23,6 +23,7 @@ type ecsDefinition struct {
 	taskRole     *string
 	networkMode  types.NetworkMode
 	containers   []ecsContainer
+	stopOrder    []int // of the containers: what depends on one comes before it
 	requires     []ecsAttribute
 	constraints  []ecsConstraint
 	registeredAt time.Time
@@ -37,8 +38,30 @@ type ecsContainer struct {
 	logDriver   types.LogDriver
 	ports       []ecsMapping
 	check       *types.HealthCheck
-	stopTimeout time.Duration
+	stopTimeout *int32 // seconds; nil: the agent's own
+	command     []string
+	entryPoint  []string
+	dependsOn   []ecsDependency
 	environment []types.KeyValuePair // kept and told, as ECS does; no task here reads it
+}
+
+// ecsDependency says that a container starts after another one has come to a
+// condition, and so is stopped before it.
+type ecsDependency struct {
+	on        int // index in the definition
+	condition types.ContainerCondition
+}
+
+// agentStopTimeout is what a container has from SIGTERM to SIGKILL unless its
+// definition says otherwise: ECS_CONTAINER_STOP_TIMEOUT's default.
+const agentStopTimeout = 30 * time.Second
+
+// stopLimit is the time from SIGTERM to SIGKILL.
+func (c ecsContainer) stopLimit() time.Duration {
+	if c.stopTimeout == nil {
+		return agentStopTimeout
+	}
+	return time.Duration(*c.stopTimeout) * time.Second
 }
 
 // ecsMapping is a port mapping; host 0 asks for a dynamic port.
@@ -77,14 +100,6 @@ func (d *ecsDefinition) healthyAfter(usual time.Duration) (after time.Duration, 
 		}
 	}
 	return usual, false
-}
-
-func (d *ecsDefinition) stopTimeout() time.Duration {
-	longest := time.Duration(0)
-	for _, c := range d.containers {
-		longest = max(longest, c.stopTimeout)
-	}
-	return longest
 }
 
 // definition finds a task definition by family (its newest revision),
@@ -149,10 +164,8 @@ func newDefinition(in *ecs.RegisterTaskDefinitionInput) (*ecsDefinition, error) 
 		return nil, clientError("Family and container definitions must be given.")
 	}
 	d := &ecsDefinition{family: *in.Family, networkMode: in.NetworkMode, taskRole: copied(in.TaskRoleArn), cpuText: copied(in.Cpu), memoryText: copied(in.Memory)}
-	for _, c := range in.ContainerDefinitions {
-		if err := d.add(c); err != nil {
-			return nil, err
-		}
+	if err := d.addAll(in.ContainerDefinitions); err != nil {
+		return nil, err
 	}
 	d.requireFrom(in)
 	if err := d.reserve(in.Cpu, in.Memory); err != nil {
@@ -176,22 +189,32 @@ func copied[T any](p *T) *T {
 	return &v
 }
 
+// addAll takes the containers into the definition.
+func (d *ecsDefinition) addAll(in []types.ContainerDefinition) error {
+	for _, c := range in {
+		if err := d.add(c); err != nil {
+			return err
+		}
+	}
+	return d.order(in)
+}
+
 // add takes a container into the definition.
 func (d *ecsDefinition) add(in types.ContainerDefinition) error {
-	if err := onlyMembers(in, "Name", "Image", "Cpu", "Memory", "MemoryReservation", "Essential", "PortMappings", "HealthCheck", "StopTimeout", "LogConfiguration", "Environment"); err != nil {
+	if err := onlyMembers(in, "Name", "Image", "Cpu", "Memory", "MemoryReservation", "Essential", "PortMappings", "HealthCheck", "StopTimeout", "LogConfiguration", "Environment", "DependsOn", "Command", "EntryPoint"); err != nil {
 		return err
 	}
 	c := ecsContainer{
 		name: aws.ToString(in.Name), image: aws.ToString(in.Image), cpu: int(in.Cpu),
 		memory: copied(in.Memory), reservation: copied(in.MemoryReservation), essential: in.Essential == nil || *in.Essential,
-		check: copied(in.HealthCheck), stopTimeout: 30 * time.Second,
+		check: copied(in.HealthCheck), stopTimeout: copied(in.StopTimeout), command: slices.Clone(in.Command), entryPoint: slices.Clone(in.EntryPoint),
 		environment: pairs(in.Environment),
 	}
 	if c.check != nil {
 		c.check.Command = slices.Clone(c.check.Command)
 	}
-	if in.StopTimeout != nil {
-		c.stopTimeout = time.Duration(*in.StopTimeout) * time.Second
+	if in.StopTimeout != nil && *in.StopTimeout < 0 {
+		return clientError("Invalid setting for container '%s'. 'stopTimeout' is %d, not 0 or more seconds.", c.name, *in.StopTimeout)
 	}
 	if in.LogConfiguration != nil {
 		c.logDriver = in.LogConfiguration.LogDriver
@@ -284,7 +307,7 @@ func (d *ecsDefinition) describe() *types.TaskDefinition {
 		Compatibilities: []types.Compatibility{types.CompatibilityEc2},
 	}
 	for _, c := range d.containers {
-		out.ContainerDefinitions = append(out.ContainerDefinitions, c.describe())
+		out.ContainerDefinitions = append(out.ContainerDefinitions, c.describe(d.names()))
 	}
 	for _, a := range d.requires {
 		out.RequiresAttributes = append(out.RequiresAttributes, a.describe())
@@ -295,11 +318,15 @@ func (d *ecsDefinition) describe() *types.TaskDefinition {
 	return out
 }
 
-func (c ecsContainer) describe() types.ContainerDefinition {
+// describe gives the container back; names are those of all containers.
+func (c ecsContainer) describe(names []string) types.ContainerDefinition {
 	out := types.ContainerDefinition{
 		Name: aws.String(c.name), Image: aws.String(c.image), Cpu: int32(c.cpu), Memory: copied(c.memory), MemoryReservation: copied(c.reservation),
-		Essential: aws.Bool(c.essential), HealthCheck: copied(c.check), StopTimeout: aws.Int32(int32(c.stopTimeout / time.Second)),
-		Environment: pairs(c.environment),
+		Essential: aws.Bool(c.essential), HealthCheck: copied(c.check), StopTimeout: copied(c.stopTimeout),
+		Environment: pairs(c.environment), Command: slices.Clone(c.command), EntryPoint: slices.Clone(c.entryPoint),
+	}
+	for _, k := range c.dependsOn {
+		out.DependsOn = append(out.DependsOn, types.ContainerDependency{ContainerName: aws.String(names[k.on]), Condition: k.condition})
 	}
 	if c.check != nil {
 		out.HealthCheck.Command = slices.Clone(c.check.Command)

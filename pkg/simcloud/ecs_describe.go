@@ -61,8 +61,8 @@ func (t *ecsTask) health() types.HealthStatus {
 func (t *ecsTask) describeContainer(i int) types.Container {
 	c := t.definition.containers[i]
 	out := types.Container{
-		ContainerArn: aws.String(t.containerArn(i)), LastStatus: aws.String(t.containerStatus()), Name: aws.String(c.name), Image: aws.String(c.image), TaskArn: aws.String(t.arn),
-		ExitCode: t.exitCode(), NetworkInterfaces: []types.NetworkInterface{}, Cpu: aws.String(strconv.Itoa(c.cpu)), HealthStatus: types.HealthStatusUnknown,
+		ContainerArn: aws.String(t.containerArn(i)), LastStatus: aws.String(t.containerStatus(i)), Name: aws.String(c.name), Image: aws.String(c.image), TaskArn: aws.String(t.arn),
+		ExitCode: t.exitCode(i), NetworkInterfaces: []types.NetworkInterface{}, Cpu: aws.String(strconv.Itoa(c.cpu)), HealthStatus: types.HealthStatusUnknown,
 	}
 	if c.check != nil {
 		out.HealthStatus = t.health()
@@ -74,7 +74,7 @@ func (t *ecsTask) describeContainer(i int) types.Container {
 		out.MemoryReservation = aws.String(strconv.Itoa(int(*c.reservation)))
 	}
 	for _, b := range t.bindings {
-		for _, ip := range bindIPs() {
+		for _, ip := range t.bindIPs() {
 			if b.container == i {
 				out.NetworkBindings = append(out.NetworkBindings, types.NetworkBinding{
 					BindIP: aws.String(ip), ContainerPort: aws.Int32(int32(b.port)), HostPort: aws.Int32(int32(b.host)), Protocol: b.protocol,

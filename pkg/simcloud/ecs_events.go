@@ -80,8 +80,13 @@ type bindingDetail struct {
 	Protocol      string `json:"protocol"`
 }
 
-// bindIPs are the addresses of a binding's rows: IPv4 and IPv6.
-func bindIPs() [2]string { return [2]string{"0.0.0.0", "::"} }
+// bindIPs are the addresses of a binding's rows: IPv4 and, mostly, IPv6.
+func (t *ecsTask) bindIPs() []string {
+	if t.noIPv6 {
+		return []string{"0.0.0.0"}
+	}
+	return []string{"0.0.0.0", "::"}
+}
 
 func newTaskDetail(t *ecsTask) taskDetail {
 	d := taskDetail{
@@ -107,14 +112,14 @@ func newTaskDetail(t *ecsTask) taskDetail {
 func (t *ecsTask) containerDetail(i int) containerDetail {
 	c := t.definition.containers[i]
 	d := containerDetail{
-		ContainerArn: t.containerArn(i), LastStatus: t.containerStatus(), Name: c.name, Image: c.image, TaskArn: t.arn,
-		ExitCode: t.exitCode(), NetworkInterfaces: []string{}, CPU: strconv.Itoa(c.cpu),
+		ContainerArn: t.containerArn(i), LastStatus: t.containerStatus(i), Name: c.name, Image: c.image, TaskArn: t.arn,
+		ExitCode: t.exitCode(i), NetworkInterfaces: []string{}, CPU: strconv.Itoa(c.cpu),
 	}
 	if c.memory != nil {
 		d.Memory = strconv.Itoa(int(*c.memory))
 	}
 	for _, b := range t.bindings {
-		for _, ip := range bindIPs() {
+		for _, ip := range t.bindIPs() {
 			if b.container == i {
 				d.NetworkBindings = append(d.NetworkBindings, bindingDetail{ip, b.port, b.host, string(b.protocol)})
 			}
@@ -128,21 +133,6 @@ func (t *ecsTask) containerArn(i int) string {
 	const task = ":task/"
 	at := len(t.arn) - len(task) - len(t.cluster.name) - 1 - len(t.id)
 	return t.arn[:at] + ":container/" + t.cluster.name + "/" + t.id + "/" + t.container[i]
-}
-
-// containerStatus is a container's state: it has no STOPPING of its own.
-func (t *ecsTask) containerStatus() string {
-	if t.last == statusStopping {
-		return statusRunning
-	}
-	return t.last
-}
-
-func (t *ecsTask) exitCode() *int32 {
-	if t.last != statusStopped {
-		return nil
-	}
-	return copied(t.exit)
 }
 
 // hostDetail is the detail of an ECS Container Instance State Change.

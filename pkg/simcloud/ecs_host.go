@@ -10,7 +10,7 @@ import (
 
 const attributeZone = "ecs.availability-zone"
 
-// The range of dynamic host ports: Linux's default.
+// The range of dynamic host ports unless a group has its own: Linux's default.
 const (
 	firstPort = 32768
 	lastPort  = 60999
@@ -25,6 +25,7 @@ type ecsHost struct {
 	instance            *asInstance
 	id, arn             string
 	attributes          []ecsAttribute // by name
+	custom              int            // of them, set by PutAttributes
 	cpu, memory         int            // registered
 	freeCPU, freeMemory int
 	static              map[ecsPort]bool // taken by tasks
@@ -38,7 +39,8 @@ type ecsHost struct {
 	version             int64
 	registeredAt        time.Time
 	images              map[string]bool // pulled before
-	lastPort            int             // the agent assigned
+	lastPort            int             // the agent assigned; 0: none since it started
+	restarts            bool            // the agent is not only disconnected, it restarts
 	unreported          []func()        // what the agent does once it is connected again
 }
 
@@ -85,10 +87,10 @@ func (h *ecsHost) groups() []string {
 // nextPort gives the next dynamic port: the agent goes up from the last one that
 // it assigned and begins anew at the end of the range.
 func (h *ecsHost) nextPort(protocol types.TransportProtocol) (int, bool) {
-	n := h.lastPort
-	for range lastPort - firstPort + 1 {
-		if n++; n < firstPort || n > lastPort {
-			n = firstPort
+	n, from, to := h.lastPort, h.instance.group.spec.PortFrom, h.instance.group.spec.PortTo
+	for range to - from + 1 {
+		if n++; n < from || n > to {
+			n = from
 		}
 		if !h.takes(ecsPort{n, protocol}) {
 			h.lastPort = n
@@ -154,6 +156,10 @@ func (f *fleet) disconnect(h *ecsHost, d time.Duration) {
 
 func (f *fleet) reconnect(h *ecsHost) {
 	h.connected = true
+	if h.restarts && f.behaviour.RestartForgets {
+		h.lastPort = 0
+	}
+	h.restarts = false
 	f.remember("AgentBack", h.instance.id)
 	f.hostChanged(h)
 	due := h.unreported
@@ -185,7 +191,9 @@ func (f *fleet) hostDies(h *ecsHost) {
 		f.hostChanged(h)
 	}
 	for _, t := range h.tasks {
+		t.cutOff(f.now)
 		f.loadChanged(t.service)
+		f.listening(t)
 	}
 }
 
@@ -199,6 +207,9 @@ func (f *fleet) hostGone(h *ecsHost) {
 			t.stopping, t.reason = f.now, "Host EC2 (instance "+h.instance.id+") terminated."
 		}
 		f.endTask(t)
+	}
+	if h.status == statusInactive {
+		return
 	}
 	h.status = statusInactive
 	f.hostChanged(h)

@@ -164,8 +164,8 @@ func (f *fleet) giveBackSlot(t *ecsTask) {
 func (f *fleet) stopExtra(s *ecsService) {
 	fresh := f.census(s).fresh
 	reason := "Scaling activity initiated by deployment " + s.deployments[0].id
-	for len(fresh) > s.desired {
-		t := f.victim(s, fresh)
+	for len(fresh) > s.desired && len(f.unprotected(fresh)) > 0 {
+		t := f.victim(s, f.unprotected(fresh))
 		fresh = without(fresh, t)
 		f.stopTask(t, types.TaskStopCodeServiceSchedulerInitiated, reason)
 	}
@@ -274,6 +274,7 @@ func (s *ecsService) retryAnew() {
 // has load balancers.
 func (f *fleet) stopStale(s *ecsService) {
 	n := f.census(s)
+	n.stale = f.replaceable(n.stale) // the others are protected
 	floor := s.floor()
 	sick := func(t *ecsTask) int {
 		if t.healthy(f.now) {

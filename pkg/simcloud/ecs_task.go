@@ -31,7 +31,9 @@ type ecsTask struct {
 	healthChecked       bool      // a container health check has passed
 	code                types.TaskStopCode
 	reason              string
-	exit                *int32
+	parts               []ecsPart // its containers
+	noIPv6              bool      // its bindings have no IPv6 row
+	protectedUntil      time.Time // from scale-in; zero or past: it is not
 	bindings            []ecsBinding
 	ports               []ecsPort // dynamic ones among the bindings
 	wanted              time.Time // when its service first lacked it; zero: it replaces another
@@ -70,7 +72,7 @@ func (f *fleet) startTask(h *ecsHost, r ecsRequest, s *ecsService, startedBy str
 	t := &ecsTask{
 		id: id, arn: f.arn("ecs", "task/"+h.cluster.name+"/"+id), cluster: h.cluster, service: s,
 		definition: r.definition, host: h, group: r.group, startedBy: startedBy,
-		last: statusPending, desired: statusRunning, created: f.now, connection: f.now,
+		last: statusPending, desired: statusRunning, created: f.now, connection: f.now, parts: make([]ecsPart, len(r.definition.containers)),
 	}
 	for range t.definition.containers {
 		t.container = append(t.container, f.id(36))
@@ -118,6 +120,8 @@ func (f *fleet) taskUp(t *ecsTask) {
 		return
 	}
 	t.last, t.started = statusRunning, f.now
+	t.noIPv6 = !f.behaviour.IPv6Bindings
+	f.partsUp(t)
 	t.pullFrom, t.pullTo = t.created.Add(f.now.Sub(t.created)/8), t.created.Add(f.now.Sub(t.created)*3/4)
 	for _, c := range t.definition.containers {
 		t.host.images[c.image] = true
@@ -205,15 +209,7 @@ func (f *fleet) terminate(t *ecsTask) {
 			f.taskChanged(t)
 		}
 	})
-	b := f.taskBehaviour(t.definition)
-	end := f.between("task stops", b.StopFrom, b.StopTo)
-	if limit := t.definition.stopTimeout(); end >= limit {
-		end, t.exit = limit, new(int32)
-		*t.exit = 137 // SIGKILL
-	} else {
-		t.exit = new(int32)
-	}
-	f.endAfter(t, max(end, 500*time.Millisecond))
+	f.endAfter(t, max(f.shutDown(t), 500*time.Millisecond))
 }
 
 func (f *fleet) endAfter(t *ecsTask, d time.Duration) {
@@ -225,25 +221,27 @@ func (f *fleet) endAfter(t *ecsTask, d time.Duration) {
 	})
 }
 
-// crash ends a task from inside: an essential container exits.
+// crash ends a task from inside: an essential container exits, and the agent
+// stops the others.
 func (f *fleet) crash(t *ecsTask) {
 	if !t.serving() {
 		return
 	}
 	f.remember("TaskCrashed", t.arn)
 	t.ended = f.now
-	t.exit = new(int32)
-	*t.exit = 1
+	f.fail(t)
 	f.byAgent(t.host, func() {
 		if !t.wantedToRun() {
 			return
 		}
 		f.unwant(t)
+		t.parts[t.definition.essential()].told = true
 		t.code, t.reason, t.stopping = types.TaskStopCodeEssentialContainerExited, "Essential container in task exited", f.now
 		f.taskChanged(t)
 		f.loadChanged(t.service)
 		f.plan(t.service)
-		f.endAfter(t, f.between("task stops", 200*time.Millisecond, time.Second))
+		soonest := f.between("task stops", 200*time.Millisecond, time.Second)
+		f.endAfter(t, max(soonest, f.shutDown(t)))
 	})
 	f.loadChanged(t.service)
 }

@@ -39,14 +39,16 @@ type fleet struct {
 	history        []Change
 	waits          []Wait
 	onChange       []func()
+	onListen       []func(*ecsTask)                    // other containers of the task answer now
 	heard          func(detailType string, detail any) // each event, if wanted
 	published      func(loadPoint)                     // each value of a metric, if wanted
 	tasksMade      int
+	zonesLost      map[string]time.Time // until when, by zone
 	elb            *elb
 }
 
 func newFleet(c *Cloud) *fleet {
-	return &fleet{Cloud: c, behaviour: usual(), taskBehaviours: map[string]TaskBehaviour{}, definitions: map[string][]*ecsDefinition{}, elb: newELB()}
+	return &fleet{Cloud: c, behaviour: usual(), taskBehaviours: map[string]TaskBehaviour{}, definitions: map[string][]*ecsDefinition{}, zonesLost: map[string]time.Time{}, elb: newELB()}
 }
 
 // emit sends an event to the default event bus.

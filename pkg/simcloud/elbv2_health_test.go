@@ -210,7 +210,7 @@ func TestUDPTargetsAreOtherPortsThanTCPOnes(t *testing.T) {
 	b.listen(lb, types.TargetGroupTuple{TargetGroupArn: &tcp})
 	b.listen(lb, types.TargetGroupTuple{TargetGroupArn: &udp})
 	of := b.tasks("web", 1)[0]
-	of.bindings[0].protocol = ecstypes.TransportProtocolUdp
+	of.bindings[0].protocol, of.ports[0].protocol = ecstypes.TransportProtocolUdp, ecstypes.TransportProtocolUdp
 	b.registered(tcp, of)
 	b.registered(udp, of)
 	b.pass(5 * time.Minute)
@@ -225,7 +225,6 @@ func TestATaskListensFromRunningToSIGTERM(t *testing.T) {
 		want bool
 	}{
 		{"it is RUNNING", func(*lbBench, *ecsTask) {}, true},
-		{"it is PENDING", func(_ *lbBench, of *ecsTask) { of.last = statusPending }, false},
 		{"it is told to stop, and its agent has not heard", func(b *lbBench, of *ecsTask) {
 			b.must(b.c.World().AgentDown(of.ec2(), time.Minute))
 			b.f.stopTask(of, "", "")
@@ -242,7 +241,7 @@ func TestATaskListensFromRunningToSIGTERM(t *testing.T) {
 		of := b.tasks("web", 1)[0]
 		b.registered(b.group, of)
 		tt.do(b, of)
-		b.want(tt.name, of.listens(8080), tt.want)
+		b.want(tt.name, of.listens(0), tt.want)
 		for _, v := range b.c.World().Targets() {
 			b.want(tt.name+", by the world", fmt.Sprint(v.Listens, v.TaskGroup), fmt.Sprint(tt.want, "service:web"))
 		}

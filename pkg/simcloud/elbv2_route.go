@@ -230,13 +230,13 @@ func (r *routed) count(m lbMeeting, met Met) {
 
 // meets is what a request to a target meets at this instant.
 func (f *fleet) meets(r *routed, t *lbTarget) Met {
-	task, port := t.owner()
+	task, bound := t.owner()
 	switch {
 	case task == nil || t.instance.down() || !task.ended.IsZero():
 		return Met{Stopped: 1}
-	case !task.listens(port):
+	case !task.listens(bound.container):
 		return Met{Closed: 1}
-	case !r.meant(task, port):
+	case !r.meant(task, bound.port):
 		return Met{Wrong: 1}
 	case !f.elb.serves(task, r.spec.CPUPerRequest, f.now):
 		return Met{Overloaded: 1}

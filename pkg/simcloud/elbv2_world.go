@@ -22,8 +22,8 @@ func (w *World) Targets() []TargetView {
 		for _, t := range g.targets {
 			h := t.health(w.f.now)
 			v := TargetView{TargetGroup: g.arn, Instance: t.id, Port: t.port, State: string(h.state), Reason: string(h.reason), Since: t.registered}
-			if task, port := t.owner(); task != nil {
-				v.Task, v.TaskGroup, v.Listens = task.arn, task.group, task.listens(port)
+			if task, bound := t.owner(); task != nil {
+				v.Task, v.TaskGroup, v.Listens = task.arn, task.group, task.listens(bound.container)
 			}
 			all = append(all, v)
 		}

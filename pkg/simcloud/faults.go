@@ -40,6 +40,11 @@ const (
 	faultMetricMissing    = "metric-missing"
 	faultDescribeCut      = "describe-cut"
 	faultTargetsSick      = "targets-never-healthy"
+	faultAgentRestarted   = "agent-restarted"
+	faultZoneLost         = "zone-lost"
+	faultSpotInterrupted  = "spot-interrupted"
+	faultHostsEnded       = "hosts-ended"
+	faultTaskProtected    = "task-protected"
 	faultNoCapacity       = "no-capacity"
 	faultAgentDown        = "agent-down"
 	faultPlacementFailure = "placement-failure"
@@ -76,8 +81,13 @@ func FaultKinds() []FaultKind {
 		{faultAlarmFlapping, 18, "an alarm finds a state at random, and its own again when next evaluated", "share of evaluations", 0.05},
 		{faultMetricMissing, 19, "spells of 1 to 15 minutes in which a metric gets no value", "share of time, of each metric", 0.05},
 		{faultDescribeCut, 20, "an answer to a Describe, List or Get call lacks its last items, or all, and says nothing of it", "share of such calls", 0.01},
+		{faultAgentRestarted, 25, "a host's agent restarts, and assigns dynamic ports from the start of its range", "ten times the chance a minute, of each host", 0.05},
+		{faultZoneLost, 26, "a zone loses all its hosts at once, and no launch there succeeds for 5 to 30 minutes", "ten times the chance a minute", 0.02},
+		{faultSpotInterrupted, 27, "half of all Spot hosts are warned, and end two minutes later", "ten times the chance a minute", 0.05},
 		{faultNoCapacity, 28, "spells of 2 to 40 minutes in which EC2 has no capacity for a group in a zone", "share of time, of each group and zone", 0.1},
 		{faultAgentDown, 29, "a host's agent is disconnected for 1 to 10 minutes, besides the usual flaps", "ten times the chance a minute, of each host", 0.05},
+		{faultHostsEnded, 30, "somebody else has a host terminated and replaced, or its group balances zones: launches one above the desired capacity, and terminates a host two minutes later", "ten times the chance a minute, of each group", 0.05},
+		{faultTaskProtected, 31, "an application protects a task of its service from scale-in, for 1 to 10 minutes", "ten times the chance a minute, of each service", 0.2},
 		{faultPlacementFailure, 33, "the scheduler finds no host for a task, though there is one, and names a reason at random", "share of placements", 0.05},
 		{faultTableDown, 35, "spells of 10 s to 10 min in which DynamoDB answers an internal error", "share of time", 0.01},
 		{faultTableConflict, 35, "DynamoDB refuses a write because of another one of the same item", "share of writes", 0.02},
@@ -108,13 +118,14 @@ type Faults struct {
 	spells map[string]*spell
 	ticks  map[string]bool // under way
 	newest map[string]string
-	struck map[string]int // by name
+	zones  map[string]time.Time // gone until then, by zone
+	struck map[string]int       // by name
 	past   past
 	crash  crash
 }
 
 func newFaults(c *Cloud) *Faults {
-	return &Faults{c: c, rates: map[string]float64{}, since: map[string]time.Time{}, spells: map[string]*spell{}, ticks: map[string]bool{}, newest: map[string]string{}, struck: map[string]int{}}
+	return &Faults{c: c, rates: map[string]float64{}, since: map[string]time.Time{}, spells: map[string]*spell{}, ticks: map[string]bool{}, newest: map[string]string{}, zones: map[string]time.Time{}, struck: map[string]int{}}
 }
 
 // Faults are this world's faults. All are off at first.
@@ -140,6 +151,9 @@ func (f *Faults) Set(name string, rate float64) error {
 		if strings.HasPrefix(key, name+" ") {
 			delete(f.spells, key)
 		}
+	}
+	if name == faultZoneLost {
+		clear(f.zones)
 	}
 	if rate > 0 {
 		f.rates[name], f.since[name] = rate, f.c.now
@@ -235,6 +249,24 @@ func (f *Faults) doing(name string) (time.Duration, func()) {
 		return time.Minute, f.agentsDown
 	case faultByHand:
 		return time.Minute, f.meddle
+	default:
+		return f.doingToHosts(name)
+	}
+}
+
+// doingToHosts is what a fault does to hosts and tasks by itself.
+func (f *Faults) doingToHosts(name string) (time.Duration, func()) {
+	switch name {
+	case faultAgentRestarted:
+		return time.Minute, f.agentsRestart
+	case faultZoneLost:
+		return time.Minute, f.loseZone
+	case faultSpotInterrupted:
+		return time.Minute, f.interruptHalf
+	case faultHostsEnded:
+		return time.Minute, f.endHosts
+	case faultTaskProtected:
+		return time.Minute, f.protectTasks
 	default:
 		return 0, nil
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"github.com/aws/aws-sdk-go-v2/service/servicediscovery"
 )
 
 // damage takes from an answer what faults keep from it.
@@ -15,6 +16,7 @@ func (f *Faults) damage(op operation, answer any) {
 	}
 	f.failItems(answer)
 	f.cut(answer)
+	f.cutEndpoints(answer)
 }
 
 // cut leaves the last items out of an answer, or all, and the token of a next
@@ -42,6 +44,18 @@ func (f *Faults) cut(answer any) {
 	}
 }
 
+// cutEndpoints does the same to what is told of protection and of Cloud Map.
+func (f *Faults) cutEndpoints(answer any) {
+	switch out := answer.(type) {
+	case *ecs.GetTaskProtectionOutput:
+		out.ProtectedTasks, _ = cutAs(f, out.ProtectedTasks, nil)
+	case *servicediscovery.ListServicesOutput:
+		out.Services, out.NextToken = cutAs(f, out.Services, out.NextToken)
+	case *servicediscovery.ListInstancesOutput:
+		out.Instances, out.NextToken = cutAs(f, out.Instances, out.NextToken)
+	}
+}
+
 func cutAs[T any](f *Faults, all []T, token *string) ([]T, *string) {
 	if len(all) == 0 || !f.hits(faultDescribeCut) {
 		return all, token
@@ -56,6 +70,8 @@ func (f *Faults) failItems(answer any) {
 		out.ContainerInstances, out.Failures = failAs(f, out.ContainerInstances, out.Failures, func(h types.ContainerInstance) *string { return h.ContainerInstanceArn })
 	case *ecs.DescribeTasksOutput:
 		out.Tasks, out.Failures = failAs(f, out.Tasks, out.Failures, func(t types.Task) *string { return t.TaskArn })
+	case *ecs.GetTaskProtectionOutput:
+		out.ProtectedTasks, out.Failures = failAs(f, out.ProtectedTasks, out.Failures, func(t types.ProtectedTask) *string { return t.TaskArn })
 	case *ecs.DescribeServicesOutput:
 		out.Services, out.Failures = failAs(f, out.Services, out.Failures, func(s types.Service) *string { return s.ServiceArn })
 	}

@@ -135,6 +135,7 @@ func (c *ecsCluster) frozen() *ecsCluster {
 	for _, t := range c.tasks {
 		copied := *t
 		copied.cluster, copied.service, copied.host, copied.deployment = out, services[t.service], hosts[t.host], deployments[t.deployment]
+		copied.parts = slices.Clone(t.parts)
 		if copied.host == nil { // deregistered for longer than it can be described
 			one := *t.host
 			copied.host = &one

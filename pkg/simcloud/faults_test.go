@@ -408,6 +408,24 @@ func worldRows() []faultRow {
 			w.must(w.c.fleet.setCapacity(w.c.fleet.group("g"), 3))
 			return changes("LaunchFailed", 5*time.Minute)(w)
 		}},
+		{"a zone is gone", faultZoneLost, "no", "yes", changes("ZoneLost", 2*time.Hour)},
+		{"somebody ends hosts, or a group balances its zones", faultHostsEnded, "no", "yes", changes("ByHand", 2*time.Hour)},
+		{"Spot hosts are interrupted", faultSpotInterrupted, "no", "yes", func(w *faulty) any {
+			w.hosts("spots", 3, func(g *GroupSpec) { g.Spot = true })
+			return changes("SpotNotice", 2*time.Hour)(w)
+		}},
+		{"agents restart", faultAgentRestarted, "no", "yes", changes("AgentLost", 2*time.Hour)},
+		{"applications protect tasks", faultTaskProtected, "no", "yes", func(w *faulty) any {
+			for range 120 {
+				w.pass(time.Minute)
+				for _, t := range w.f.clusters[0].services[0].tasks {
+					if t.protected(w.c.now) {
+						return "yes"
+					}
+				}
+			}
+			return "no"
+		}},
 		{"agents go", faultAgentDown, "no", "yes", changes("AgentLost", 2*time.Hour)},
 		{"somebody meddles", faultByHand, "no", "yes", changes("ByHand", 5*time.Hour)},
 		{"a task finds no place though there is room", faultPlacementFailure, "5 tasks", "4 tasks", func(w *faulty) any {

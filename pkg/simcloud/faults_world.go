@@ -10,7 +10,7 @@ import (
 
 // full says whether EC2 has no capacity for a group in a zone.
 func (f *fleet) full(g *asGroup, zone string) bool {
-	return g.noCapacity[zone] || f.faults.noCapacity(g, zone)
+	return g.noCapacity[zone] || f.zoneLost(zone) || f.faults.noCapacity(g, zone)
 }
 
 // noCapacity says whether a group is in a spell without capacity in a zone.

@@ -7,4 +7,5 @@ type parts struct {
 	events     *EventBridge
 	dynamodb   *DynamoDB
 	cloudwatch *CloudWatch
+	cloudmap   *CloudMap
 }

@@ -25,6 +25,9 @@ func (c *Cloud) World() *World { return &World{c.fleet} }
 //	HostLaunched    an instance was launched: instance id
 //	HostRegistered  its agent registered: instance id
 //	HostKilled      an instance died: instance id
+//	SpotNotice      EC2 has told an instance of its end: instance id
+//	ZoneLost        a zone is gone with its instances: zone
+//	HookTimedOut    nobody completed a lifecycle action: instance id
 //	LaunchFailed    no capacity: group name
 //	ByHand          somebody changed a desired count, a maximum or a host's status: service or group name, instance id
 type Change struct {
@@ -167,6 +170,8 @@ type InstanceView struct {
 	ID, Zone, State string // State is Auto Scaling's lifecycle state
 	Launched        time.Time
 	Registered      bool
+	Address         string // private IPv4 address
+	Dead            bool   // its machine does not run any more
 }
 
 // GroupView is an Auto Scaling group as it truly is.
@@ -188,7 +193,7 @@ func (w *World) Groups() []GroupView {
 		v := GroupView{Name: g.spec.Name, Cluster: g.cluster.name, Minimum: g.minimum, Maximum: g.maximum, Desired: g.desired, Launched: g.launched}
 		seconds := g.hostSeconds
 		for _, i := range g.instances {
-			v.Instances = append(v.Instances, InstanceView{ID: i.id, Zone: i.zone, State: string(i.state), Launched: i.launched, Registered: i.host != nil})
+			v.Instances = append(v.Instances, InstanceView{ID: i.id, Zone: i.zone, State: string(i.state), Launched: i.launched, Registered: i.host != nil, Address: i.address, Dead: i.dead()})
 			end := w.f.now
 			if i.dead() {
 				end = i.ended
@@ -257,15 +262,24 @@ func (w *World) KillHost(instance string) error {
 	return nil
 }
 
-// AgentDown disconnects the agent of an instance for some time; it then restarts
-// and assigns dynamic ports from the beginning of the range.
+// AgentDown disconnects the agent of an instance for some time. It restarts
+// then, and assigns dynamic ports as Behaviour.RestartForgets says.
 func (w *World) AgentDown(instance string, d time.Duration) error {
 	i := w.f.instance(instance)
-	if i == nil || i.host == nil || i.host.dead {
+	if i == nil || i.host == nil || i.host.dead || i.host.status == statusInactive {
 		return fmt.Errorf("agent down on %s: no such host is registered", instance)
 	}
-	i.host.lastPort = 0
+	i.host.restarts = true
 	w.f.disconnect(i.host, d)
+	return nil
+}
+
+// RestartAgent restarts the agent of an instance, given by its EC2 id: it is away
+// for as long as Behaviour.AgentRestart says, while the containers run on.
+func (w *World) RestartAgent(instance string) error {
+	if err := w.AgentDown(instance, w.f.draw("agent restarts", w.f.behaviour.AgentRestart)); err != nil {
+		return fmt.Errorf("restart agent: %w", err)
+	}
 	return nil
 }
 
