@@ -146,7 +146,7 @@ func (r *reaching) findRegistry(s *roster, name string) {
 		s.fault = ManagedByECS
 	}
 	for _, in := range s.registry.Instances {
-		if ours(in.ID) {
+		if _, known := r.listed[listing{s.key, in.ID}]; known || ours(in.ID) {
 			s.stand(spot{id: in.ID}, there)
 		}
 	}
