@@ -77,21 +77,7 @@ func newReaching(e cluster.Endpoints, p policy.Policy) *reaching {
 		grips:  map[cluster.HostPort]grip{},
 		loads:  map[load]int{},
 	}
-	_, standalone := p.Standalone[e.Service]
-	for _, t := range e.Tasks {
-		if t.Service == e.Service && !standalone || t.Service == "" && standalone {
-			r.tasks[t.ARN] = t
-		}
-	}
-	for arn, how := range e.Ended {
-		_, here := r.tasks[arn]
-		r.gone[arn] = how == cluster.TaskStopped || !here // a task that the same look shows is not MISSING
-	}
-	for _, t := range e.Tasks {
-		if _, ours := r.tasks[t.ARN]; ours {
-			r.bind(t)
-		}
-	}
+	r.findTasks()
 	for port, o := range e.Owners {
 		for _, l := range o.Listed {
 			r.listed[listing{l.Registry, l.Instance}] = port
@@ -105,6 +91,30 @@ func newReaching(e cluster.Endpoints, p policy.Policy) *reaching {
 		}
 	}
 	return r
+}
+
+// findTasks finds the tasks that the name in the policy stands for, which of them
+// have ended, and whose ports are whose. A service's tasks may be of a family that
+// standalone tasks are found by.
+func (r *reaching) findTasks() {
+	service := r.state.Service
+	if _, standalone := r.policy.Standalone[service]; standalone {
+		service = ""
+	}
+	for _, t := range r.state.Tasks {
+		if t.Service == service {
+			r.tasks[t.ARN] = t
+		}
+	}
+	for arn, how := range r.state.Ended {
+		_, here := r.tasks[arn]
+		r.gone[arn] = how == cluster.TaskStopped || !here // a task that the same look shows is not MISSING
+	}
+	for _, t := range r.state.Tasks {
+		if _, ours := r.tasks[t.ARN]; ours {
+			r.bind(t)
+		}
+	}
 }
 
 // bind notes which task a port counts as bound by. Two can only seem to bind

@@ -77,7 +77,8 @@ type smallWorld struct {
 func (w smallWorld) possible() bool {
 	ofB := w.record1 == 1 && w.portB == 1 || w.record2 == 1 && w.portB == 2
 	elsewhere := w.record1 == 1 && w.portB == 2 || w.record2 == 1 && w.portB == 1
-	return !elsewhere && !(ofB && w.b[0].Last == "PENDING") && !(w.record1 == 3 && w.a[0].Last == "PENDING")
+	early := ofB && w.b[0].Last == "PENDING" || w.record1 == 3 && w.a[0].Last == "PENDING"
+	return !elsewhere && !early
 }
 
 func (w smallWorld) run() string {

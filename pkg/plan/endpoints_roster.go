@@ -3,7 +3,6 @@ package plan
 import (
 	"cmp"
 	"fmt"
-	"hash/fnv"
 	"maps"
 	"slices"
 	"strings"
@@ -225,9 +224,11 @@ func instanceID(task string, b cluster.Binding) string {
 	if len(id) <= instanceMax {
 		return id
 	}
-	h := fnv.New32a()
-	fmt.Fprint(h, b.Container) // a hash's Write cannot fail
-	return fmt.Sprintf("%s.%08x%s", taskID(task), h.Sum32(), port)
+	h := uint32(2166136261) // FNV-1a: this package does without packages of hashes
+	for i := range len(b.Container) {
+		h = (h ^ uint32(b.Container[i])) * 16777619
+	}
+	return fmt.Sprintf("%s.%08x%s", taskID(task), h, port)
 }
 
 // taskID is the last part of a task's ARN.

@@ -135,9 +135,13 @@ func (q *quay) begin(service string, age int) Plan {
 	q.intents[service] = slices.DeleteFunc(e.Intents, func(i cluster.Intent) bool { return over[i.ID] || !i.Open() })
 	var lost []cluster.HostPort
 	for _, c := range p.Claims {
-		if old := q.records[c.Port]; old.Version != c.Owner.Version {
+		old := q.records[c.Port]
+		if old.Version != c.Owner.Version {
 			lost = append(lost, c.Port)
 			continue
+		}
+		if t, known := q.tasks[letter(old.Task)]; known && old.Task != c.Owner.Task && t.Last != cluster.TaskStopped {
+			q.fail("%s is taken over by %s while its owner %s lives", c.Port, letter(c.Owner.Task), letter(old.Task))
 		}
 		c.Owner.Version++
 		q.records[c.Port] = c.Owner

@@ -70,7 +70,7 @@ func (p Plan) WithoutPorts(lost []cluster.HostPort) Plan {
 	for i, d := range decisions {
 		decisions[i].Changes = nil
 		for _, c := range d.Changes {
-			if c, any := without(c, gone); any {
+			if c, some := without(c, gone); some {
 				decisions[i].Changes = append(decisions[i].Changes, c)
 			}
 		}
