@@ -135,7 +135,7 @@ func (r *reaching) bind(t cluster.Task) {
 
 // runs says whether the task's ports are to be registered.
 func (r *reaching) runs(t cluster.Task) bool {
-	return t.Last == cluster.TaskRunning && !t.Stopping() && !r.gone[t.ARN]
+	return t.Last == cluster.TaskRunning && !t.Stopping() && !r.gone[t.ARN] && !r.state.Leaving[t.ARN]
 }
 
 func hostPort(t cluster.Task, b cluster.Binding) cluster.HostPort {
@@ -221,10 +221,9 @@ func (r *reaching) takeOff(s *roster) {
 		case s.busy(at):
 			s.counts[OperationRuns]++
 			r.look(uncertain)
-		case why == NobodysTarget:
-			r.asks = append(r.asks, ask{roster: s, turn: cluster.TurnOrphan, spot: at, port: port, task: task})
 		default:
-			r.asks = append(r.asks, ask{roster: s, turn: cluster.TurnEnded, spot: at, port: port, task: task})
+			turn := map[Reason]cluster.Turn{TaskLeaves: cluster.TurnLeaving, NobodysTarget: cluster.TurnOrphan}[why] // else ended
+			r.asks = append(r.asks, ask{roster: s, turn: turn, spot: at, port: port, task: task})
 		}
 	}
 }
@@ -273,6 +272,8 @@ func (r *reaching) fate(task, service string, port cluster.HostPort) Reason {
 	switch {
 	case r.gone[task], here && t.Stopping():
 		return TaskEnds
+	case here && r.state.Leaving[task]:
+		return TaskLeaves
 	case !here && service != r.state.Service:
 		return PortReused
 	case here && r.runs(t) && bound:

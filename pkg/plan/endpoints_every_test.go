@@ -15,8 +15,18 @@ func stages() [][2]cluster.Task {
 	pending, running := cluster.Task{Last: "PENDING", Wanted: "RUNNING"}, cluster.Task{Last: "RUNNING", Wanted: "RUNNING"}
 	stopping, stopped := cluster.Task{Last: "RUNNING", Wanted: "STOPPED"}, cluster.Task{Last: "STOPPED", Wanted: "STOPPED"}
 	return [][2]cluster.Task{
-		{}, {pending, pending}, {pending, {}}, {running, running}, {running, pending}, {running, {}},
-		{stopping, stopping}, {stopping, running}, {stopped, stopped}, {stopped, stopping}, {stopped, running}, {{}, running},
+		{},
+		{pending, pending},
+		{pending, {}},
+		{running, running},
+		{running, pending},
+		{running, {}},
+		{stopping, stopping},
+		{stopping, running},
+		{stopped, stopped},
+		{stopped, stopping},
+		{stopped, running},
+		{{}, running},
 	}
 }
 

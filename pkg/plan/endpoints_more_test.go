@@ -334,6 +334,39 @@ func TestAPlanWithoutPorts(t *testing.T) {
 	}
 }
 
+func TestAnObservedPlanChangesNothing(t *testing.T) {
+	e := cluster.Endpoints{
+		Now: noon(), Service: "web", Tasks: []cluster.Task{bound("web", "a", "h", 1)}, Groups: []cluster.TargetGroup{door("web")},
+		Owners: owners{tcp("h", 2): owned("web", "b", "web")}, Ended: map[string]string{arnOf("b"): "STOPPED"},
+	}
+	p := Endpoints(e, doors())
+	if q := p.Observed(); len(q.Actions())+len(q.Claims)+len(q.Released) > 0 || len(q.Decisions) != 1 {
+		t.Errorf("observed: %q", shownPlan(q))
+	}
+	if got := shownPlan(p); !slices.Equal(got, []string{"targets/web 0>1 taskRuns +[h:1a]", "claim h:1 web/a web v0", "release h:2 web/b web v7"}) {
+		t.Errorf("the plan itself is %q now", got)
+	}
+}
+
+// A group for both protocols has one target for a port of both, and two records.
+func TestAGroupOfBothProtocols(t *testing.T) {
+	p := doors()
+	p.Services["dns"] = policy.Service{Endpoints: []policy.Endpoint{{Container: "app", Port: 53, Protocol: "tcp", TargetGroup: "dns"}, {Container: "app", Port: 53, Protocol: "udp", TargetGroup: "dns"}}}
+	x := bound("dns", "a", "h", 53)
+	x.Bindings = []cluster.Binding{{Container: "app", ContainerPort: 53, HostPort: 53, Protocol: "tcp"}, {Container: "app", ContainerPort: 53, HostPort: 53, Protocol: "udp"}}
+	g := door("dns")
+	g.Protocol = "TCP_UDP"
+	e := cluster.Endpoints{Now: noon(), Service: "dns", Tasks: []cluster.Task{x}, Groups: []cluster.TargetGroup{g}}
+	want := []string{"targets/dns 0>1 taskRuns +[h:53a]", "claim h:53 dns/a dns v0", "claim h:53 dns/a dns v0"}
+	if got := shownPlan(Endpoints(e, p)); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	e.Owners = owners{{Instance: "h", Port: 53, Protocol: "udp"}: owned("web", "z", "web")}
+	if got := shownPlan(Endpoints(e, p)); !slices.Equal(got, []string{"targets/dns 0>0 portTaken"}) {
+		t.Errorf("with the other protocol's port taken: %q", got)
+	}
+}
+
 func TestWhenToLookForWhatDrains(t *testing.T) {
 	look := func(delay time.Duration, intents ...cluster.Intent) time.Duration {
 		g := door("web", "h:1 draining")

@@ -312,7 +312,7 @@ func (r *reaching) took(s *roster, w *wish) {
 func order() []Reason {
 	return []Reason{
 		TargetGroupMissing, RegistryMissing, RegistryAmbiguous, ManagedByECS, WrongTargetType, WrongProtocol,
-		LimitReached, TaskEnds, PortReused, NobodysTarget, LimitNear, TaskRuns, CallsSpent,
+		LimitReached, TaskEnds, TaskLeaves, PortReused, NobodysTarget, LimitNear, TaskRuns, CallsSpent,
 		PortTaken, TaskUnknown, OperationRuns, AddressUnknown, PortNotMapped, StillDraining,
 	}
 }
