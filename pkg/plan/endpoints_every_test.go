@@ -42,10 +42,11 @@ func staged(service, task string, port int, stage cluster.Task) (cluster.Task, b
 // TestEverySmallWorldOfEndpoints walks all small worlds: task a of web on port 1
 // and task b of api on port 1 or 2, each at every stage, as it is or as an older
 // look shows it; every state of the targets; every record. One round of each
-// service with old reads, then rounds with fresh ones. Whatever the world: no port
-// has two owners, nothing is registered for a task that does not run and nothing
-// taken off that one stands for, removals go first, and in the end the targets
-// and records are those of the running tasks, and rounds are quiet.
+// service with old reads, of which the first call may be refused, then rounds with
+// fresh ones. Whatever the world: no port has two owners, nothing is registered
+// for a task that does not run and nothing taken off that one stands for, removals
+// go first, and in the end the targets and records are those of the running tasks,
+// and rounds are quiet.
 func TestEverySmallWorldOfEndpoints(t *testing.T) {
 	worlds := 0
 	states := []string{"", "healthy", "draining"}
@@ -61,7 +62,11 @@ func TestEverySmallWorldOfEndpoints(t *testing.T) {
 						continue
 					}
 					worlds++
-					if wrong := w.run(); wrong != "" {
+					wrong, calls := w.run(0)
+					if calls > 1 && wrong == "" {
+						wrong, _ = w.run(1)
+					}
+					if wrong != "" {
 						t.Fatalf("%+v: %s", w, wrong)
 					}
 				}
@@ -91,7 +96,9 @@ func (w smallWorld) possible() bool {
 	return !elsewhere && !early
 }
 
-func (w smallWorld) run() string {
+// run runs the world; the first call of each service's first round ends as it is
+// told. It returns what went wrong, and the calls of the larger first round.
+func (w smallWorld) run(first int) (wrong string, calls int) {
 	q := newQuay()
 	q.past = []glimpse{{tasks: map[string]cluster.Task{}}}
 	for k, x := range []map[string]cluster.Task{q.tasks, q.past[0].tasks} {
@@ -110,16 +117,16 @@ func (w smallWorld) run() string {
 	q.past[0].groups = q.groups
 	for _, service := range q.services() {
 		q.past = q.past[:1]
-		q.begin(service, 0)
-		for q.rounds[service] != nil {
-			q.call(service, 0)
+		calls = max(calls, len(q.begin(service, 0).Actions()))
+		for how := first; q.rounds[service] != nil; how = 0 {
+			q.call(service, how)
 		}
 	}
 	q.pass(time.Second)
-	if wrong := q.settle(); q.wrong == "" {
-		return wrong
+	if wrong = q.settle(); q.wrong != "" {
+		wrong = q.wrong
 	}
-	return q.wrong
+	return wrong, calls
 }
 
 func (w smallWorld) stand(q *quay, group string, port int, state string) {
@@ -167,15 +174,15 @@ func contains(all []string, one string) bool {
 }
 
 // TestOverlappingRoundsOfEndpoints draws worlds: tasks start on free ports of a
-// small range, stop and end; rounds of two services overlap call by call, look at
+// small range, stop, end, are taken out and stay after all; rounds of two services overlap call by call, look at
 // what was, are refused, crash, and do not hear that a call worked.
 func TestOverlappingRoundsOfEndpoints(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		q := newQuay()
 		q.see()
 		next := 0
-		for range rapid.IntRange(1, 60).Draw(t, "steps") {
-			switch rapid.IntRange(0, 9).Draw(t, "what") {
+		for range 10 * rapid.IntRange(1, 12).Draw(t, "tens") {
+			switch rapid.IntRange(0, 10).Draw(t, "what") {
 			case 0, 1:
 				next += q.start(t, next)
 			case 2:
@@ -184,6 +191,8 @@ func TestOverlappingRoundsOfEndpoints(t *testing.T) {
 				q.turn(t, "RUNNING", "", func(x *cluster.Task) { x.Last, x.Wanted = "STOPPED", "STOPPED" })
 			case 4:
 				q.pass(time.Duration(rapid.IntRange(1, 40).Draw(t, "seconds")) * time.Second)
+			case 5:
+				q.turn(t, "RUNNING", "RUNNING", func(x *cluster.Task) { q.leaving[x.ARN] = !q.leaving[x.ARN] })
 			default:
 				q.advance(t)
 			}
@@ -198,7 +207,7 @@ func TestOverlappingRoundsOfEndpoints(t *testing.T) {
 	})
 }
 
-// start starts a task on a free port of four, if there is one.
+// start starts a task on one of two ports if that is free: the fewer, the more are reused.
 func (q *quay) start(t *rapid.T, n int) int {
 	used := map[int]bool{}
 	for _, x := range q.tasks {
@@ -206,7 +215,7 @@ func (q *quay) start(t *rapid.T, n int) int {
 			used[x.Bindings[0].HostPort] = true
 		}
 	}
-	port := rapid.IntRange(1, 4).Draw(t, "port")
+	port := rapid.IntRange(1, 2).Draw(t, "port")
 	if used[port] || n >= 26 {
 		return 0
 	}
@@ -238,5 +247,5 @@ func (q *quay) advance(t *rapid.T) {
 		q.begin(service, rapid.IntRange(0, 3).Draw(t, "age"))
 		return
 	}
-	q.call(service, rapid.SampledFrom([]int{0, 0, 0, 0, 1, 2, 3}).Draw(t, "how"))
+	q.call(service, rapid.SampledFrom([]int{0, 0, 0, 1, 1, 2, 3}).Draw(t, "how"))
 }

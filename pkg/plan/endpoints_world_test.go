@@ -18,6 +18,7 @@ type quay struct {
 	now     time.Time
 	policy  policy.Policy
 	tasks   map[string]cluster.Task // by letter; a STOPPED one is there and not shown
+	leaving map[string]bool         // tasks that are being taken out, by ARN
 	groups  map[string]map[int]cluster.Target
 	ends    map[string]map[int]time.Time // when a draining target is gone
 	records owners
@@ -42,7 +43,7 @@ const quayDelay = 20 * time.Second
 
 func newQuay() *quay {
 	return &quay{
-		now: noon(), policy: quayPolicy(), tasks: map[string]cluster.Task{}, records: owners{}, intents: map[string][]cluster.Intent{}, rounds: map[string]*quayRound{},
+		now: noon(), policy: quayPolicy(), tasks: map[string]cluster.Task{}, leaving: map[string]bool{}, records: owners{}, intents: map[string][]cluster.Intent{}, rounds: map[string]*quayRound{},
 		groups: map[string]map[int]cluster.Target{"web": {}, "api": {}}, ends: map[string]map[int]time.Time{"web": {}, "api": {}},
 	}
 }
@@ -99,7 +100,7 @@ func (q *quay) drain(group string, port int) {
 // is read last, and of that very task.
 func (q *quay) observe(service string, age int) cluster.Endpoints {
 	g := q.past[max(0, len(q.past)-1-age)]
-	e := cluster.Endpoints{Now: q.now, Service: service, Owners: maps.Clone(q.records), Intents: slices.Clone(q.intents[service]), Ended: map[string]string{}}
+	e := cluster.Endpoints{Now: q.now, Service: service, Owners: maps.Clone(q.records), Intents: slices.Clone(q.intents[service]), Ended: map[string]string{}, Leaving: maps.Clone(q.leaving)}
 	for _, name := range slices.Sorted(maps.Keys(g.tasks)) {
 		if t := g.tasks[name]; t.Service == service && t.Last != cluster.TaskStopped {
 			e.Tasks = append(e.Tasks, t)
@@ -236,13 +237,13 @@ func (q *quay) judgePort(e cluster.Endpoints, c cluster.Change, n int, port clus
 	arn := c.Reaches.Tasks[n]
 	if c.Verb == cluster.RegisterTargets {
 		i := slices.IndexFunc(e.Tasks, func(t cluster.Task) bool { return t.ARN == arn })
-		if i < 0 || e.Tasks[i].Stopping() || e.Tasks[i].Last != cluster.TaskRunning || e.Ended[arn] == cluster.TaskStopped {
-			q.fail("%s is registered for a task that does not run", port)
+		if i < 0 || e.Tasks[i].Stopping() || e.Tasks[i].Last != cluster.TaskRunning || e.Ended[arn] == cluster.TaskStopped || e.Leaving[arn] {
+			q.fail("%s is registered for a task that does not run or is being taken out", port)
 		}
 		return
 	}
 	t := q.tasks[letter(q.records[port].Task)]
-	if t.Service == groupName(c.Reaches.Group) && t.Last == cluster.TaskRunning && !t.Stopping() {
+	if t.Service == groupName(c.Reaches.Group) && q.serves(t) {
 		q.fail("%s is taken off while its task %s runs", port, letter(t.ARN))
 	}
 }
@@ -283,11 +284,16 @@ func (q *quay) quiet() string {
 	return ""
 }
 
+// serves says whether the task's port is to be registered.
+func (q *quay) serves(t cluster.Task) bool {
+	return t.Last == cluster.TaskRunning && !t.Stopping() && !q.leaving[t.ARN]
+}
+
 // matches says in what targets and records differ from the tasks that run.
 func (q *quay) matches() string {
 	var wanted, have, recorded []string
 	for name, t := range q.tasks {
-		if t.Last == cluster.TaskRunning && !t.Stopping() {
+		if q.serves(t) {
 			wanted = append(wanted, fmt.Sprintf("%s:%d", t.Service, t.Bindings[0].HostPort))
 			if o := q.records[tcp("h", t.Bindings[0].HostPort)]; letter(o.Task) != name || !slices.Equal(o.Groups, []string{groupARN(t.Service)}) {
 				return fmt.Sprintf("the record of task %s is %+v", name, o)
@@ -302,7 +308,7 @@ func (q *quay) matches() string {
 		}
 	}
 	for port, o := range q.records {
-		if t := q.tasks[letter(o.Task)]; t.Last == cluster.TaskRunning && !t.Stopping() || t.ARN != "" && t.Last == "PENDING" {
+		if t := q.tasks[letter(o.Task)]; q.serves(t) || t.ARN != "" && t.Last == "PENDING" {
 			continue
 		}
 		recorded = append(recorded, port.String())
