@@ -16,6 +16,7 @@ type Endpoints struct {
 	Service    string             // the ECS service's name, or the policy's name of standalone tasks
 	Tasks      []Task             // that are not STOPPED, with Bindings and Instance, sorted by ARN
 	Ended      map[string]string  // tasks that own a port of Owners and do not run: STOPPED or MISSING, by ARN, each by a complete read
+	Leaving    map[string]bool    // tasks that run and that a round of reconcile is taking out, by ARN: their ports are taken off
 	Groups     []TargetGroup      // those of the policy that exist, sorted by name
 	Registries []Registry         // those of the policy that exist, sorted by name
 	Addresses  map[string]string  // private IPv4 addresses of the tasks' hosts by EC2 instance id; only registries need them

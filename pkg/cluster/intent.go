@@ -51,9 +51,10 @@ type Turn int
 // The turns. What answers for nobody, or for somebody else, goes first; what is
 // new comes last.
 const (
-	TurnEnded  Turn = iota // the task is told to stop or has ended, or the port is another's now
-	TurnOrphan             // nothing stands for it any more
-	TurnNew                // to be registered
+	TurnEnded   Turn = iota // the task is told to stop or has ended, or the port is another's now: for good
+	TurnLeaving             // the task is being taken out and runs still
+	TurnOrphan              // nothing stands for it any more
+	TurnNew                 // to be registered
 )
 
 // Intent is a change that was decided on and noted before its call.

@@ -77,21 +77,7 @@ func newReaching(e cluster.Endpoints, p policy.Policy) *reaching {
 		grips:  map[cluster.HostPort]grip{},
 		loads:  map[load]int{},
 	}
-	_, standalone := p.Standalone[e.Service]
-	for _, t := range e.Tasks {
-		if t.Service == e.Service && !standalone || t.Service == "" && standalone {
-			r.tasks[t.ARN] = t
-		}
-	}
-	for arn, how := range e.Ended {
-		_, here := r.tasks[arn]
-		r.gone[arn] = how == cluster.TaskStopped || !here // a task that the same look shows is not MISSING
-	}
-	for _, t := range e.Tasks {
-		if _, ours := r.tasks[t.ARN]; ours {
-			r.bind(t)
-		}
-	}
+	r.findTasks()
 	for port, o := range e.Owners {
 		for _, l := range o.Listed {
 			r.listed[listing{l.Registry, l.Instance}] = port
@@ -105,6 +91,30 @@ func newReaching(e cluster.Endpoints, p policy.Policy) *reaching {
 		}
 	}
 	return r
+}
+
+// findTasks finds the tasks that the name in the policy stands for, which of them
+// have ended, and whose ports are whose. A service's tasks may be of a family that
+// standalone tasks are found by.
+func (r *reaching) findTasks() {
+	service := r.state.Service
+	if _, standalone := r.policy.Standalone[service]; standalone {
+		service = ""
+	}
+	for _, t := range r.state.Tasks {
+		if t.Service == service {
+			r.tasks[t.ARN] = t
+		}
+	}
+	for arn, how := range r.state.Ended {
+		_, here := r.tasks[arn]
+		r.gone[arn] = how == cluster.TaskStopped || !here // a task that the same look shows is not MISSING
+	}
+	for _, t := range r.state.Tasks {
+		if _, ours := r.tasks[t.ARN]; ours {
+			r.bind(t)
+		}
+	}
 }
 
 // bind notes which task a port counts as bound by. Two can only seem to bind
@@ -125,7 +135,7 @@ func (r *reaching) bind(t cluster.Task) {
 
 // runs says whether the task's ports are to be registered.
 func (r *reaching) runs(t cluster.Task) bool {
-	return t.Last == cluster.TaskRunning && !t.Stopping() && !r.gone[t.ARN]
+	return t.Last == cluster.TaskRunning && !t.Stopping() && !r.gone[t.ARN] && !r.state.Leaving[t.ARN]
 }
 
 func hostPort(t cluster.Task, b cluster.Binding) cluster.HostPort {
@@ -211,10 +221,9 @@ func (r *reaching) takeOff(s *roster) {
 		case s.busy(at):
 			s.counts[OperationRuns]++
 			r.look(uncertain)
-		case why == NobodysTarget:
-			r.asks = append(r.asks, ask{roster: s, turn: cluster.TurnOrphan, spot: at, port: port, task: task})
 		default:
-			r.asks = append(r.asks, ask{roster: s, turn: cluster.TurnEnded, spot: at, port: port, task: task})
+			turn := map[Reason]cluster.Turn{TaskLeaves: cluster.TurnLeaving, NobodysTarget: cluster.TurnOrphan}[why] // else ended
+			r.asks = append(r.asks, ask{roster: s, turn: turn, spot: at, port: port, task: task})
 		}
 	}
 }
@@ -263,6 +272,8 @@ func (r *reaching) fate(task, service string, port cluster.HostPort) Reason {
 	switch {
 	case r.gone[task], here && t.Stopping():
 		return TaskEnds
+	case here && r.state.Leaving[task]:
+		return TaskLeaves
 	case !here && service != r.state.Service:
 		return PortReused
 	case here && r.runs(t) && bound:

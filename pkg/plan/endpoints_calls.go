@@ -72,9 +72,9 @@ func (r *reaching) spend() {
 }
 
 // batches splits what is asked for at one roster into calls. One wrong target has a
-// whole call refused, so what was refused is tried in smaller and smaller parts,
-// beginning after what was refused: the round stops at a roster's first refusal,
-// and so every part has its turn however many are wrong.
+// whole call refused, so what was refused is tried in smaller and smaller parts.
+// They begin after what was refused, so that every part has its turn, however
+// many are wrong, also where a round ends at the first refusal.
 func (r *reaching) batches(asks []ask) [][]ask {
 	verb, size := asks[0].verb(), batchMax
 	if asks[0].spot.id != "" {

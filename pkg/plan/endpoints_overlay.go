@@ -75,23 +75,23 @@ func (o *reachOverlay) age(i cluster.Intent) time.Duration { return o.raw.Now.Su
 // supposedAt is what the open intents about a spot make of what the cloud shows
 // there; false where they leave it as it is shown.
 func (o *reachOverlay) supposedAt(at fixed, shown presence) (presence, bool) {
-	chain := o.chains[at]
-	if len(chain) == 0 || o.age(chain[len(chain)-1]) >= cluster.IntentOverlay {
+	chain := slices.Clone(o.chains[at])
+	chain = slices.DeleteFunc(chain, func(i cluster.Intent) bool { return o.age(i) >= cluster.IntentOverlay })
+	if len(chain) == 0 {
 		return shown, false
 	}
 	last := chain[len(chain)-1]
-	registered := slices.ContainsFunc(chain, func(i cluster.Intent) bool {
-		return registers(i) && o.age(i) < cluster.IntentOverlay
-	})
 	done := last.Outcome == cluster.OutcomeApplied
+	if registers(last) {
+		if shown == there {
+			return there, false
+		}
+		return map[bool]presence{true: there, false: doubted}[done], true
+	}
 	switch {
-	case registers(last) && shown != there && done:
-		return there, true
-	case registers(last) && shown != there:
-		return doubted, true
-	case !registers(last) && shown == there && done:
+	case done && shown == there:
 		return draining, true
-	case !registers(last) && shown == nowhere && !done && registered:
+	case !done && shown == nowhere && slices.ContainsFunc(chain, registers):
 		return doubted, true
 	default:
 		return shown, false
@@ -200,21 +200,19 @@ func (o *reachOverlay) outcome(i cluster.Intent) cluster.Outcome {
 	if !i.Open() || i.Reaches == nil {
 		return i.Outcome
 	}
-	shown, last := true, false
-	for _, at := range fixedBy(i) {
+	last := slices.DeleteFunc(fixedBy(i), func(at fixed) bool {
 		chain := o.chains[at]
-		if chain[len(chain)-1].ID != i.ID {
-			continue
-		}
-		last = true
+		return chain[len(chain)-1].ID != i.ID
+	})
+	hidden := slices.ContainsFunc(last, func(at fixed) bool {
 		now, observed := o.shown(at)
-		shown = shown && observed && (now == there) == registers(i)
-	}
+		return !observed || (now == there) != registers(i)
+	})
 	settled := o.age(i) >= staleReads
 	switch {
-	case settled && !last:
+	case settled && len(last) == 0:
 		return cluster.OutcomeSuperseded
-	case settled && shown:
+	case settled && !hidden:
 		return cluster.OutcomeShown
 	case o.age(i) >= cluster.IntentOverlay:
 		return cluster.OutcomeExpired

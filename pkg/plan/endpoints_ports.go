@@ -130,22 +130,11 @@ func (s *roster) remains(at spot) bool {
 
 // tookOff says whether a change took the owner's port off, as its intent tells.
 func (r *reaching) tookOff(t trace, owner string) bool {
+	at := fixed{t.key, t.spot}
 	return slices.ContainsFunc(r.state.Intents, func(i cluster.Intent) bool {
-		if i.Reaches == nil || i.Outcome != cluster.OutcomeApplied && i.Outcome != cluster.OutcomeShown {
-			return false
-		}
-		if i.Verb == cluster.DeregisterInstance {
-			return i.Reaches.Registry == t.key && i.Reaches.Instance == t.spot.id
-		}
-		if i.Verb != cluster.DeregisterTargets || i.Reaches.Group != t.key {
-			return false
-		}
-		for n, p := range i.Reaches.Ports {
-			if p.Instance == t.spot.host && p.Port == t.spot.port && i.Reaches.Tasks[n] == owner {
-				return true
-			}
-		}
-		return false
+		n := slices.Index(fixedBy(i), at)
+		done := i.Outcome == cluster.OutcomeApplied || i.Outcome == cluster.OutcomeShown
+		return n >= 0 && done && !registers(i) && i.Reaches.Tasks[n] == owner
 	})
 }
 

@@ -3,7 +3,6 @@ package plan
 import (
 	"cmp"
 	"fmt"
-	"hash/fnv"
 	"maps"
 	"slices"
 	"strings"
@@ -146,7 +145,7 @@ func (r *reaching) findRegistry(s *roster, name string) {
 		s.fault = ManagedByECS
 	}
 	for _, in := range s.registry.Instances {
-		if ours(in.ID) {
+		if _, known := r.listed[listing{s.key, in.ID}]; known || ours(in.ID) {
 			s.stand(spot{id: in.ID}, there)
 		}
 	}
@@ -210,9 +209,11 @@ func instanceID(task string, b cluster.Binding) string {
 	if len(id) <= instanceMax {
 		return id
 	}
-	h := fnv.New32a()
-	fmt.Fprint(h, b.Container) // a hash's Write cannot fail
-	return fmt.Sprintf("%s.%08x%s", taskID(task), h.Sum32(), port)
+	h := uint32(2166136261) // FNV-1a: this package does without packages of hashes
+	for i := range len(b.Container) {
+		h = (h ^ uint32(b.Container[i])) * 16777619
+	}
+	return fmt.Sprintf("%s.%08x%s", taskID(task), h, port)
 }
 
 // taskID is the last part of a task's ARN.
@@ -296,7 +297,7 @@ func (r *reaching) took(s *roster, w *wish) {
 func order() []Reason {
 	return []Reason{
 		TargetGroupMissing, RegistryMissing, RegistryAmbiguous, ManagedByECS, WrongTargetType, WrongProtocol,
-		LimitReached, TaskEnds, PortReused, NobodysTarget, LimitNear, TaskRuns, CallsSpent,
+		LimitReached, TaskEnds, TaskLeaves, PortReused, NobodysTarget, LimitNear, TaskRuns, CallsSpent,
 		PortTaken, TaskUnknown, OperationRuns, AddressUnknown, PortNotMapped, StillDraining,
 	}
 }

@@ -134,6 +134,7 @@ func TestEndpointsOfTargetGroups(t *testing.T) {
 			t.Bindings = []cluster.Binding{{Container: "app", ContainerPort: port, HostPort: 1, Protocol: protocol}}
 		})
 	}
+	out := bound("web", "e", "h", 5) // a task that is being taken out
 	for _, tt := range []struct {
 		says   string
 		tasks  []cluster.Task
@@ -161,12 +162,17 @@ func TestEndpointsOfTargetGroups(t *testing.T) {
 		{"a target for which nobody stands is taken off", []cluster.Task{a}, []cluster.TargetGroup{door("web", "h:1 healthy", "k:9 healthy")}, ofA, nil, []string{"targets/web 2>1 nobodysTarget -[k:9]"}},
 		{"so is a port that the policy does not want there", []cluster.Task{other(81, "tcp")}, []cluster.TargetGroup{door("web", "h:1 healthy")}, ofA, nil, []string{"targets/web 1>0 nobodysTarget portNotMapped=1 -[h:1a]"}},
 		{"what is urgent goes before what is not", []cluster.Task{b, told(bound("web", "c", "h", 3))}, []cluster.TargetGroup{door("web", "h:3 healthy", "k:9 healthy")}, nil, nil, []string{"targets/web 2>1 taskEnds nobodysTarget=1 taskRuns=1 -[h:3c] -[k:9] +[h:2b]", "claim h:2 web/b web v0"}},
+		{"a task that is being taken out is taken off while it runs", []cluster.Task{out}, []cluster.TargetGroup{door("web", "h:5 healthy")}, owners{tcp("h", 5): owned("web", "e", "web")}, nil, []string{"targets/web 1>0 taskLeaves -[h:5e]"}},
+		{"after those that stop, and before orphans", []cluster.Task{out, told(a)}, []cluster.TargetGroup{door("web", "h:1 healthy", "h:5 healthy", "k:9 healthy")}, ofA, nil, []string{"targets/web 3>0 taskEnds taskLeaves=1 nobodysTarget=1 -[h:1a] -[h:5e] -[k:9]"}},
+		{"and not registered again", []cluster.Task{out}, []cluster.TargetGroup{door("web")}, nil, nil, []string{"targets/web 0>0 endpointsMatch"}},
+		{"its port is still its own, if another seems to have it", []cluster.Task{bound("web", "f", "h", 5), out}, []cluster.TargetGroup{door("web")}, owners{tcp("h", 5): owned("web", "e", "web")}, nil, []string{"targets/web 0>0 portTaken"}},
 		{"what drains is not registered before its delay is over", []cluster.Task{a}, []cluster.TargetGroup{door("web", "h:1 draining")}, nil, nil, []string{"targets/web 0>0 stillDraining", "claim h:1 web/a web v0"}},
 		{"a port of a task that is not known to have ended is left alone", []cluster.Task{a}, []cluster.TargetGroup{door("web")}, owners{tcp("h", 1): owned("api", "z", "api")}, nil, []string{"targets/web 0>0 portTaken"}},
 		{"even one that stands", []cluster.Task{a}, []cluster.TargetGroup{door("web", "h:1 healthy")}, owners{tcp("h", 1): owned("api", "z", "api")}, nil, []string{"targets/web 1>1 portTaken"}},
 		{"a port of a task that still stops too", []cluster.Task{a, told(bound("web", "c", "h", 1))}, []cluster.TargetGroup{door("web")}, owners{tcp("h", 1): owned("web", "c", "web")}, nil, []string{"targets/web 0>0 portTaken"}},
 		{"of an ended task of another service it is taken off there first", []cluster.Task{a}, []cluster.TargetGroup{door("web")}, owners{tcp("h", 1): owned("api", "z", "api")}, map[string]string{arnOf("z"): "STOPPED"}, []string{"targets/api 1>0 portReused -[h:1z]", "targets/web 0>0 portReused"}},
 		{"of a group that the policy does not name it is not", []cluster.Task{a}, []cluster.TargetGroup{door("web")}, owners{tcp("h", 1): owned("api", "z", "foreign")}, map[string]string{arnOf("z"): "STOPPED"}, []string{"targets/web 0>1 taskRuns +[h:1a]", "claim h:1 web/a web v7"}},
+		{"of a group that was made anew under its name it is not either", []cluster.Task{a}, []cluster.TargetGroup{door("web")}, owners{tcp("h", 1): {Task: arnOf("z"), Service: "web", Groups: []string{"lb:targetgroup/web/0"}}}, map[string]string{arnOf("z"): "STOPPED"}, []string{"targets/web 0>1 taskRuns +[h:1a]", "claim h:1 web/a web v0"}},
 		{"of an ended task of the same service the target is right already", []cluster.Task{a}, []cluster.TargetGroup{door("web", "h:1 healthy")}, owners{tcp("h", 1): owned("web", "z", "web")}, map[string]string{arnOf("z"): "STOPPED"}, []string{"targets/web 1>1 endpointsMatch", "claim h:1 web/a web v7"}},
 		{"what another service's task has claimed is taken off here", nil, []cluster.TargetGroup{door("web", "h:1 healthy")}, owners{tcp("h", 1): owned("api", "z", "api")}, nil, []string{"targets/web 1>0 portReused -[h:1z]"}},
 		{"two tasks seem to have a port: the record's is the right one", []cluster.Task{a, with(bound("web", "b", "h", 1), func(t *cluster.Task) { t.StartedAt = noon().Add(time.Hour) })}, []cluster.TargetGroup{door("web")}, ofA, nil, []string{"targets/web 0>1 taskRuns portTaken=1 +[h:1a]"}},
@@ -182,7 +188,7 @@ func TestEndpointsOfTargetGroups(t *testing.T) {
 		{"another service's record is not", nil, []cluster.TargetGroup{door("web")}, owners{tcp("h", 1): owned("api", "z", "api")}, map[string]string{arnOf("z"): "MISSING"}, []string{"targets/web 0>0 endpointsMatch"}},
 		{"a record follows the policy's groups", []cluster.Task{a}, []cluster.TargetGroup{door("web", "h:1 healthy")}, owners{tcp("h", 1): owned("web", "a", "gone", "web")}, nil, []string{"targets/web 1>1 endpointsMatch", "claim h:1 web/a web v7"}},
 	} {
-		e := cluster.Endpoints{Now: noon(), Cluster: "prod", Service: "web", Tasks: tt.tasks, Ended: tt.ended, Groups: tt.groups, Owners: tt.owners}
+		e := cluster.Endpoints{Now: noon(), Cluster: "prod", Service: "web", Tasks: tt.tasks, Ended: tt.ended, Leaving: map[string]bool{arnOf("e"): true}, Groups: tt.groups, Owners: tt.owners}
 		if got := shownPlan(Endpoints(e, doors())); !slices.Equal(got, tt.want) {
 			t.Errorf("%s:\n got %s\nwant %s", tt.says, strings.Join(got, "\n     "), strings.Join(tt.want, "\n     "))
 		}

@@ -69,6 +69,7 @@ func endpointReasons() []Explanation {
 	return []Explanation{
 		{EndpointsMatch, "Every running task's port is registered, and nothing else is.", ""},
 		{TaskEnds, "Tasks were told to stop or have ended: their ports are taken off at once.", ""},
+		{TaskLeaves, "Tasks are being taken out of their service: their ports are taken off before they are told to stop.", ""},
 		{PortReused, "Host ports are other tasks' now. They are taken off where their old owners were registered, and only after that registered for the new ones.", ""},
 		{NobodysTarget, "Something is registered behind which no task stands that the policy registers there: it is taken off.", "Give what others register a target group of its own."},
 		{TaskRuns, "Tasks run and their ports are not registered: they are.", ""},

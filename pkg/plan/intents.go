@@ -87,6 +87,8 @@ func (o *overlay) lay(in cluster.Intent) cluster.Outcome {
 		return o.terminate(in, old)
 	case cluster.SetDesiredCount: // counts lays them
 		return in.Outcome
+	case cluster.RegisterTargets, cluster.DeregisterTargets, cluster.RegisterInstance, cluster.DeregisterInstance:
+		return in.Outcome // OverlayEndpoints lays them; no key has both kinds
 	}
 	if old { // another version's verb
 		return cluster.OutcomeExpired

@@ -62,6 +62,16 @@ func turnOf(c cluster.Change) cluster.Turn {
 	return c.Reaches.Turn
 }
 
+// Observed is the plan with all that it would change taken out: decided and
+// recorded, not done.
+func (p Plan) Observed() Plan {
+	p.Decisions, p.Claims, p.Released = slices.Clone(p.Decisions), nil, nil
+	for i := range p.Decisions {
+		p.Decisions[i].Changes = nil
+	}
+	return p
+}
+
 // WithoutPorts is the plan without what it would register on some ports, whose
 // records could not be had. What it takes off stays: anybody may.
 func (p Plan) WithoutPorts(lost []cluster.HostPort) Plan {
@@ -70,7 +80,7 @@ func (p Plan) WithoutPorts(lost []cluster.HostPort) Plan {
 	for i, d := range decisions {
 		decisions[i].Changes = nil
 		for _, c := range d.Changes {
-			if c, any := without(c, gone); any {
+			if c, some := without(c, gone); some {
 				decisions[i].Changes = append(decisions[i].Changes, c)
 			}
 		}

@@ -56,6 +56,7 @@ const (
 const (
 	EndpointsMatch     Reason = "endpointsMatch"     // every task's port is registered, and nothing else is
 	TaskEnds           Reason = "taskEnds"           // a task was told to stop or has ended: its ports are taken off at once
+	TaskLeaves         Reason = "taskLeaves"         // a task is being taken out: its ports are taken off before it is told to stop
 	PortReused         Reason = "portReused"         // a port is another task's now: it is taken off where it was registered before it is registered anew
 	NobodysTarget      Reason = "nobodysTarget"      // no task that the policy registers stands behind what is registered: it is taken off
 	TaskRuns           Reason = "taskRuns"           // tasks run and their ports are not registered: they are
