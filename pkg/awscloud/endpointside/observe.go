@@ -17,7 +17,8 @@ const (
 
 // Observe reads all that the scope names, side by side, and fails rather than
 // leave something out. A target group, a registry or a service that AWS says does
-// not exist is absent. What the table holds (owners, memory, intents) and the time
+// not exist is absent; so is an address that EC2 does not answer for, which keeps
+// an instance of a registry waiting and nothing else. What the table holds (owners, memory, intents) and the time
 // are the caller's to add.
 func (c *Cloud) Observe(ctx context.Context, scope cluster.EndpointScope) (cluster.Endpoints, error) {
 	e := cluster.Endpoints{Cluster: scope.Cluster, Service: scope.Service}
@@ -34,12 +35,8 @@ func (c *Cloud) Observe(ctx context.Context, scope cluster.EndpointScope) (clust
 	for i := range e.Groups {
 		e.Groups[i].ManagedBy = managed[e.Groups[i].ARN]
 	}
-	if len(scope.Registries) == 0 {
-		return e, nil
-	}
-	var err error
-	if e.Addresses, err = c.located(ctx, e.Tasks); err != nil {
-		return cluster.Endpoints{}, err
+	if len(scope.Registries) > 0 {
+		e.Addresses = c.located(ctx, e.Tasks)
 	}
 	return e, nil
 }

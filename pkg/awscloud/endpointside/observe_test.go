@@ -177,12 +177,26 @@ func TestALookFailsWithAnyOfItsReads(t *testing.T) {
 	if _, err := c.Observe(t.Context(), s); err != nil || len(w.reads) != 11 {
 		t.Fatalf("reads %v, %v", w.reads, err)
 	}
+	delete(w.reads, "DescribeInstances") // EC2 is another matter
 	for name := range w.reads {
 		w, c := newWorld()
 		w.broken = name
 		if e, err := c.Observe(t.Context(), s); err == nil || !strings.Contains(err.Error(), "AccessDeniedException: "+name) || !reflect.DeepEqual(e, cluster.Endpoints{}) {
 			t.Errorf("%s fails: %+v, %v", name, e, err)
 		}
+	}
+}
+
+func TestThatEC2IsAwayKeepsNoTargetWhereItIs(t *testing.T) {
+	w, c := newWorld()
+	if _, err := c.Observe(t.Context(), scope()); err != nil {
+		t.Fatal(err)
+	}
+	w.broken, w.hosts["h2"] = "DescribeInstances", "i-2"
+	w.tasks = append(w.tasks, newTask("t5", "service:web", "h2", 32790))
+	e, err := c.Observe(t.Context(), scope())
+	if want := map[string]string{"i-0": "10.0.0.10", "i-1": "10.0.0.11"}; err != nil || !maps.Equal(e.Addresses, want) || len(e.Tasks) != 5 || len(e.Groups) != 2 {
+		t.Errorf("addresses %v, want %v, of %d tasks, %d groups, %v", e.Addresses, want, len(e.Tasks), len(e.Groups), err)
 	}
 }
 

@@ -49,8 +49,8 @@ type CloudMap interface {
 // together; whoever puts the function together wraps what it has.
 type EC2 interface {
 	// DescribeInstances is the primary private IPv4 address of each of the
-	// instances, by instance id. One that EC2 does not know is absent; an answer
-	// that is not whole is an error.
+	// instances, by instance id. One that EC2 does not know is absent; the
+	// others are answered for all the same.
 	DescribeInstances(ctx context.Context, ids []string) (map[string]string, error)
 }
 

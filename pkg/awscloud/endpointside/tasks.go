@@ -3,7 +3,6 @@ package endpointside
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -177,23 +176,21 @@ func (c *Cloud) place(ctx context.Context, name string, tasks []cluster.Task) er
 	return err
 }
 
-// located are the addresses of the tasks' hosts, by instance id.
-func (c *Cloud) located(ctx context.Context, tasks []cluster.Task) (map[string]string, error) {
+// located are the addresses of the tasks' hosts, by instance id. That EC2 is away
+// must not keep targets of ended tasks where they are, so what it does not answer
+// for is absent.
+func (c *Cloud) located(ctx context.Context, tasks []cluster.Task) map[string]string {
 	ids := map[string]bool{}
 	for _, t := range tasks {
 		ids[t.Instance] = t.Instance != ""
 	}
-	known, err := c.remembered(ctx, ids, c.addresses, func(ctx context.Context, ids []string) (map[string]string, error) {
-		return c.ports.EC2.DescribeInstances(ctx, ids)
-	})
-	if err != nil {
-		return nil, fmt.Errorf("addresses of hosts: %w", err)
-	}
-	return known, nil
+	known, _ := c.remembered(ctx, ids, c.addresses, c.ports.EC2.DescribeInstances) // the reason of what waits for an address says so
+	return known
 }
 
-// remembered is what memory has of those that are wanted; what it has not is asked
-// for and, where there is an answer, remembered: it never changes.
+// remembered is what memory has of those that are wanted, also beside an error;
+// what it has not is asked for and, where there is an answer, remembered: it never
+// changes.
 func (c *Cloud) remembered(ctx context.Context, wanted map[string]bool, memory map[string]string, ask func(context.Context, []string) (map[string]string, error)) (map[string]string, error) {
 	known, need := map[string]string{}, []string{}
 	c.mu.Lock()
@@ -211,7 +208,7 @@ func (c *Cloud) remembered(ctx context.Context, wanted map[string]bool, memory m
 	slices.Sort(need)
 	got, err := ask(ctx, need)
 	if err != nil {
-		return nil, err
+		return known, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
