@@ -10,7 +10,7 @@ import (
 // its place in the task definition, at this instant: the truth that a request or
 // a health check meets, whatever ECS shows.
 func (t *ecsTask) listens(container int) bool {
-	return container >= 0 && t.parts[container].open && !t.host.dead
+	return container >= 0 && t.parts[container].open // a dead host's are closed
 }
 
 // listener is the task that holds a host port at this instant; nil: none does.
