@@ -108,6 +108,26 @@ func TestAPortThatChangesItsGroupLeavesTheOldOneFirst(t *testing.T) {
 	}
 }
 
+// A port that the policy takes out of one of its groups keeps that in its record
+// until it is gone from there, and no longer.
+func TestARecordNamesAGroupForAsLongAsThePortStandsThere(t *testing.T) {
+	p := doors()
+	p.Services["two"] = policy.Service{Endpoints: []policy.Endpoint{p.Services["two"].Endpoints[0], p.Services["two"].Endpoints[2]}}
+	e := cluster.Endpoints{
+		Now: noon(), Service: "two", Tasks: []cluster.Task{bound("two", "a", "h", 1)}, Owners: owners{tcp("h", 1): owned("two", "a", "one", "other")},
+		Groups: []cluster.TargetGroup{door("one", "h:1 healthy"), door("other", "h:1 healthy")},
+	}
+	want := []string{"targets/one 1>1 endpointsMatch", "targets/other 1>0 nobodysTarget portNotMapped=1 -[h:1a]"}
+	if got := shownPlan(Endpoints(e, p)); !slices.Equal(got, want) {
+		t.Errorf("while it stands: %q, want %q", got, want)
+	}
+	e.Groups[1] = door("other", "h:1 draining")
+	want = []string{"targets/one 1>1 endpointsMatch", "targets/other 0>0 portNotMapped", "claim h:1 two/a one v7"}
+	if got := shownPlan(Endpoints(e, p)); !slices.Equal(got, want) {
+		t.Errorf("once it drains: %q, want %q", got, want)
+	}
+}
+
 func TestStandaloneTasksAreThoseThatNoServiceStarted(t *testing.T) {
 	udp := func(service, task string, port int) cluster.Task {
 		t := bound(service, task, "h", port)
