@@ -41,11 +41,11 @@ func table() map[string]rule {
 		"pkg/policy/file":          {ours: words("pkg/cluster pkg/policy"), theirs: []string{yaml, "go.yaml.in/yaml/v4", "github.com/invopop/jsonschema", "github.com/santhosh-tekuri/jsonschema/v6"}, blind: true},
 		"pkg/plan":                 {ours: words("pkg/cluster pkg/policy"), pure: true, blind: true},
 		"events":                   {pure: true, blind: true},
-		"pkg/reconcile":            {ours: words("pkg/cluster pkg/plan pkg/policy"), theirs: []string{zap}},
+		"pkg/reconcile":            {ours: words("events pkg/cluster pkg/emf pkg/handler pkg/plan pkg/policy"), theirs: []string{zap}},
 		"pkg/handler":              {ours: words("events"), theirs: []string{"github.com/aws/aws-lambda-go/events", zap}},
 		"pkg/awscloud/clusterside": {ours: words("pkg/cluster"), theirs: []string{sdk, smithy}},
 		// endpointside reads ECS just as clusterside does, and shares how.
-		"pkg/awscloud/endpointside": {ours: words("pkg/awscloud/clusterside pkg/cluster"), theirs: []string{sdk}},
+		"pkg/awscloud/endpointside": {ours: words("pkg/awscloud/clusterside pkg/cluster"), theirs: []string{sdk, smithy}},
 		"pkg/awscloud/tally":        {theirs: []string{sdk, smithy}},
 		"pkg/emf":                   {pure: true, blind: true},
 		"pkg/store":                 {ours: words("pkg/cluster pkg/plan"), theirs: []string{sdk + "/aws", sdk + "/service/dynamodb", sdk + "/service/sqs"}},
@@ -53,10 +53,13 @@ func table() map[string]rule {
 
 		// ingest decides nothing: it names keys (pkg/reconcile's Key) and wakes them (pkg/store's Waker).
 		"functions/ingest":    {ours: words("events pkg/handler pkg/policy pkg/reconcile pkg/store"), theirs: []string{zap}},
-		"functions/reconcile": {ours: words("events pkg/awscloud/clusterside pkg/cluster pkg/emf pkg/handler pkg/plan pkg/policy pkg/reconcile pkg/store"), theirs: []string{zap}},
+		"functions/reconcile": {ours: words("events pkg/awscloud/clusterside pkg/cluster pkg/handler pkg/policy pkg/reconcile pkg/store")},
+		"functions/register":  {ours: words("events pkg/awscloud/clusterside pkg/awscloud/endpointside pkg/cluster pkg/handler pkg/policy pkg/reconcile pkg/store")},
 
 		"functions/ingest/bootstrap":    {ours: words("functions/ingest pkg/handler pkg/policy"), theirs: lambda()},
 		"functions/reconcile/bootstrap": {ours: words("functions/reconcile pkg/awscloud/tally pkg/handler pkg/policy pkg/reconcile"), theirs: lambda()},
+
+		"functions/register/bootstrap": {ours: words("functions/register pkg/awscloud/endpointside pkg/awscloud/tally pkg/handler pkg/policy pkg/reconcile"), theirs: lambda()},
 
 		"test":      {},
 		"test/peer": {}, // tests only: they put everything over moto

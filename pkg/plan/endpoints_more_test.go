@@ -41,7 +41,7 @@ func TestProtocolsOfGroups(t *testing.T) {
 		"HTTP": {true, false}, "HTTPS": {true, false}, "TCP": {true, false}, "TLS": {true, false},
 		"UDP": {false, true}, "TCP_UDP": {true, true}, "GENEVE": {false, false}, "": {false, false},
 	} {
-		got := protocolsOf(group)
+		got := cluster.TargetGroup{Protocol: group}.Protocols()
 		if slices.Contains(got, "tcp") != want[0] || slices.Contains(got, "udp") != want[1] {
 			t.Errorf("%q takes %q", group, got)
 		}

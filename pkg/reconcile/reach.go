@@ -56,7 +56,7 @@ func (r Reaching) Think(ctx context.Context, k Recalled) (Thought, error) {
 	e, ended := plan.OverlayEndpoints(e)
 	decided := plan.Endpoints(e, r.Policy)
 	if r.Policy.Mode == policy.Observe {
-		decided = observed(decided)
+		decided = decided.Observed()
 	}
 	return Thought{Plan: decided, Ended: ended, Planned: counted(decided)}, nil
 }

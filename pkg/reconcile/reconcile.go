@@ -215,17 +215,6 @@ func claimed(ctx context.Context, ports Ports, p plan.Plan) (plan.Plan, error) {
 	return p, nil
 }
 
-// observed is the plan with its changes taken out: decided and recorded, not done.
-func observed(p plan.Plan) plan.Plan {
-	decisions := make([]plan.Decision, len(p.Decisions))
-	for i, d := range p.Decisions {
-		d.Changes = nil
-		decisions[i] = d
-	}
-	p.Decisions, p.Claims, p.Released = decisions, nil, nil
-	return p
-}
-
 // refused are the intents whose refusal this round has now seen.
 func refused(intents []cluster.Intent) []cluster.Intent {
 	var seen []cluster.Intent
@@ -248,8 +237,9 @@ func intend(p plan.Plan, key string, gen int, now time.Time) []cluster.Intent {
 }
 
 // do applies the intents in order and tells each one's outcome. The first that
-// is not applied ends those of its subject; a round that runs out of time ends
-// them all, and the next one looks.
+// is not applied ends those of its subject, unless they are of register's: of these
+// each is about other ports, and one that is wrong must not keep the others. A
+// round that runs out of time ends them all, and the next one looks.
 func (r Rounds) do(ctx context.Context, j Job, o Opened, intents []cluster.Intent, next time.Time) (time.Time, error) {
 	stopped := map[cluster.Subject]bool{}
 	for _, i := range intents {
@@ -262,7 +252,7 @@ func (r Rounds) do(ctx context.Context, j Job, o Opened, intents []cluster.Inten
 		if i.Outcome == cluster.OutcomeApplied {
 			o.figures.acted(o.Now())
 		} else {
-			stopped[i.Subject] = true
+			stopped[i.Subject] = i.Reaches == nil
 			next = sooner(next, o.Now().Add(refusedAgain))
 		}
 		r.Log.Info("applied", zap.String("intent", i.ID), zap.String("verb", string(i.Verb)), zap.String("subject", string(i.Subject)),

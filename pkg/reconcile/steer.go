@@ -40,7 +40,7 @@ func (s Steering) Think(ctx context.Context, r Recalled) (Thought, error) {
 	state, ended := plan.Overlay(state)
 	decided := plan.Cluster(state, s.Policy)
 	if s.Policy.Mode == policy.Observe {
-		decided = observed(decided)
+		decided = decided.Observed()
 	}
 	return Thought{Plan: decided, Ended: ended, Pace: state.Pace, Planned: planned(state, decided)}, nil
 }

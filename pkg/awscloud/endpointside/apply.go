@@ -2,6 +2,7 @@ package endpointside
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -92,6 +93,10 @@ func (d *change) deregisterTargets(ctx context.Context) error {
 	_, err := d.ports.ELBV2.DeregisterTargets(ctx, &elb.DeregisterTargetsInput{
 		TargetGroupArn: aws.String(d.intent.Reaches.Group), Targets: targets(d.intent.Reaches.Ports),
 	}, onceELBV2)
+	var gone *elbtypes.TargetGroupNotFoundException
+	if errors.As(err, &gone) { // and with it all that stood there
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("deregister targets from %s: %w", d.intent.Subject.Name(), err)
 	}

@@ -270,3 +270,13 @@ func TestNothingIsRegisteredForATaskThatDoesNotServe(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatIsGoneWithItsGroupIsDeregistered(t *testing.T) {
+	for verb, want := range map[cluster.Verb]cluster.Outcome{cluster.DeregisterTargets: cluster.OutcomeApplied, cluster.RegisterTargets: cluster.OutcomeRefused} {
+		w, c := newWorld()
+		w.err = &elbtypes.TargetGroupNotFoundException{Message: aws.String("One or more target groups not found")}
+		if i := c.Apply(t.Context(), "prod", targetsIntent(verb, []string{"t0"}, port("i-0", 32768)), always); i.Outcome != want {
+			t.Errorf("%s of a group that is gone: %s %s", verb, i.Outcome, i.Detail)
+		}
+	}
+}
