@@ -43,12 +43,16 @@ const timeout = 60
 // end: reserved concurrency would take from the account's and throttle instead
 // of waiting. A cluster is one message group, so it never has two rounds.
 func (c *Controller) shape(name string, clusters int) shape {
-	s := shape{memory: reconcile.Memory, batch: 1, side: max(2, float64(clusters)), queue: c.reconcile.live, what: "plimsoll: looks at a cluster, decides, acts"}
+	s, runtime := shape{memory: reconcile.Memory, batch: 1, side: max(2, float64(clusters)), queue: c.reconcile.live, what: "plimsoll: looks at a cluster, decides, acts"}, reconcile.Runtime()
 	s.environment = map[string]*string{"PLIMSOLL_TABLE": c.Table.TableName(), "PLIMSOLL_INGRESS_QUEUE": c.ingress.live.QueueUrl()}
 	if name == "ingest" {
 		s.what, s.memory, s.batch, s.side, s.queue = "plimsoll: hears events and wakes the clusters concerned", ingest.Memory, 10, 5, c.ingress.live
+		runtime = ingest.Runtime()
 		s.environment["PLIMSOLL_ACCOUNT"] = awscdk.Aws_ACCOUNT_ID()
 		s.environment["PLIMSOLL_RECONCILE_QUEUE"] = c.reconcile.live.QueueUrl()
+	}
+	for name, v := range runtime {
+		s.environment[name] = jsii.String(v)
 	}
 	return s
 }

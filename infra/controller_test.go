@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/plimsoll-ecs/plimsoll/events"
+	"github.com/plimsoll-ecs/plimsoll/functions/ingest"
+	"github.com/plimsoll-ecs/plimsoll/functions/reconcile"
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
 	"github.com/plimsoll-ecs/plimsoll/pkg/store"
 )
@@ -207,6 +209,7 @@ func TestEachFunctionGetsWhatItsMainReads(t *testing.T) {
 	if err != nil || len(dirs) != len(functions()) {
 		t.Fatalf("%d functions have a main, the deployment knows %d: add the new one to functions(), %v", len(dirs), len(functions()), err)
 	}
+	goes := map[string]map[string]string{"ingest": ingest.Runtime(), "reconcile": reconcile.Runtime()}
 	for _, f := range functions() {
 		r := s.Resources[s.one(t, "AWS::Lambda::Function", capital(f.name))]
 		given, _ := r.get("Environment", "Variables").(map[string]any)
@@ -215,6 +218,12 @@ func TestEachFunctionGetsWhatItsMainReads(t *testing.T) {
 			t.Fatal(err)
 		}
 		read := map[string]bool{}
+		for name, want := range goes[f.name] { // which Go reads, not the main
+			read[name] = true
+			if given[name] != want {
+				t.Errorf("%s is given %s=%v, and not %s", f.name, name, given[name], want)
+			}
+		}
 		for _, m := range getenv.FindAllSubmatch(main, -1) {
 			read[string(m[1])] = true
 			if given[string(m[1])] == nil {

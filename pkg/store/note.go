@@ -24,6 +24,8 @@ const chunk = 99
 // item with its decision, then the intents that ended, decisions and memory. A
 // decision that only repeats the last one about its subject is counted, not
 // written again. After an error some of it may be written, and no call may be made.
+// Without an intent no call follows: what one transaction can carry is left for
+// Close then, which writes it as it gives the lease back.
 func (o *Session) Note(ctx context.Context, p plan.Plan, intents, ended []cluster.Intent) error {
 	n := noting{Session: o, now: o.Now()}
 	if err := n.begin(p.Decisions, intents); err != nil {
@@ -36,6 +38,10 @@ func (o *Session) Note(ctx context.Context, p plan.Plan, intents, ended []cluste
 	}
 	if err := n.know(p); err != nil {
 		return wrap("note", o.key, err)
+	}
+	if len(intents) == 0 && len(n.writes) <= chunk {
+		o.unsaid = n.writes
+		return nil
 	}
 	for part := range slices.Chunk(n.writes, chunk) {
 		if err := o.write(ctx, part...); err != nil {
@@ -71,14 +77,19 @@ func (o *Session) write(ctx context.Context, writes ...types.TransactWriteItem) 
 		ConditionExpression:       aws.String("holder = :me AND fence = :fence"),
 		ExpressionAttributeValues: item{":me": text(o.holder), ":fence": number(o.fence)},
 	}}
-	err := unlessConflict(func() error {
-		_, err := o.store.DB.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: append([]types.TransactWriteItem{mine}, writes...)})
-		return err
-	})
+	err := o.transact(ctx, mine, writes)
 	if conditionFailed(err) {
 		return fmt.Errorf("%w: %w", ErrFenced, err)
 	}
 	return err
+}
+
+// transact makes all writes or none, and mine, which holds if the lease does.
+func (o *Session) transact(ctx context.Context, mine types.TransactWriteItem, writes []types.TransactWriteItem) error {
+	return unlessConflict(func() error {
+		_, err := o.store.DB.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: append([]types.TransactWriteItem{mine}, writes...)})
+		return err
+	})
 }
 
 // noting collects the writes of one note.

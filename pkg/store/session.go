@@ -50,6 +50,7 @@ type Session struct {
 	pace     time.Duration // as it stands in the table
 	failures int64
 	about    map[cluster.Subject]about
+	unsaid   []types.TransactWriteItem // what Note left for Close to write
 }
 
 // slowest is the longest that the answer to taking a lease may take, so that the
@@ -184,8 +185,9 @@ func (o *Session) recall(i item) error {
 // MaxPace; a zero pace leaves it as it was. With a failure it is recorded, next is
 // when the back-off ends, and the pace is what keeps events from ending it sooner.
 // The lease is given back also if the look could not be asked for: the sweep would
-// find the key locked until long after. held says that it could not be given
-// back, so that only the same message may take it soon.
+// find the key locked until long after. What Note left is written in the
+// transaction that gives it back; where that fails, the round does. held says that
+// the lease could not be given back, so that only the same message may take it soon.
 func (o *Session) Close(ctx context.Context, next time.Time, pace time.Duration, failure error) (held bool, err error) {
 	now := o.Now()
 	if failure != nil {
@@ -196,7 +198,13 @@ func (o *Session) Close(ctx context.Context, next time.Time, pace time.Duration,
 		next = time.Time{}
 	}
 	unasked := o.again(ctx, next.Truncate(time.Millisecond), now, pace)
-	kept := o.release(ctx, failure)
+	unsaid := o.unsaid
+	o.unsaid = nil
+	kept := o.release(ctx, failure, unsaid)
+	if len(unsaid) > 0 && kept != nil { // ErrFenced too: it may be another condition than the lease's that failed
+		held, err = o.Close(ctx, time.Time{}, 0, errors.Join(failure, wrap("note", o.key, kept)))
+		return held, errors.Join(unasked, kept, err)
+	}
 	return kept != nil && !errors.Is(kept, ErrFenced), errors.Join(unasked, kept)
 }
 
@@ -219,7 +227,11 @@ func (o *Session) again(ctx context.Context, next, now time.Time, pace time.Dura
 	if err := o.write(ctx, types.TransactWriteItem{Update: update}); err != nil {
 		return wrap("note the next look", o.key, err)
 	}
-	if next.IsZero() || sent {
+	if next.IsZero() {
+		return nil
+	}
+	o.replaced, o.nextAt = append(o.replaced, milliseconds(o.nextAt)), next
+	if sent {
 		return nil
 	}
 	return o.ask(ctx, next, now)
@@ -287,19 +299,21 @@ func (o *Session) replace(next, now time.Time) (others []string, sent bool) {
 
 func milliseconds(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }
 
-func (o *Session) release(ctx context.Context, failure error) error {
-	update := &dynamodb.UpdateItemInput{
+// release gives the lease back, and writes with that what is left to be written:
+// both or neither.
+func (o *Session) release(ctx context.Context, failure error, unsaid []types.TransactWriteItem) error {
+	mine := types.Update{
 		TableName: aws.String(o.store.Table), Key: key(o.key, "lease"),
 		UpdateExpression:          aws.String("REMOVE holder, failures, failure"),
 		ConditionExpression:       aws.String("holder = :me AND fence = :fence"),
 		ExpressionAttributeValues: item{":me": text(o.holder), ":fence": number(o.fence)},
 	}
 	if failure != nil {
-		update.UpdateExpression = aws.String("SET failures = :n, failure = :why REMOVE holder")
-		update.ExpressionAttributeValues[":n"] = number(o.failures + 1)
-		update.ExpressionAttributeValues[":why"] = text(clip(failure.Error(), 1000))
+		mine.UpdateExpression = aws.String("SET failures = :n, failure = :why REMOVE holder")
+		mine.ExpressionAttributeValues[":n"] = number(o.failures + 1)
+		mine.ExpressionAttributeValues[":why"] = text(clip(failure.Error(), 1000))
 	}
-	_, err := o.store.DB.UpdateItem(ctx, update)
+	err := o.change(ctx, mine, unsaid)
 	if conditionFailed(err) {
 		return fmt.Errorf("release %s: %w", o.key, ErrFenced)
 	}
@@ -307,6 +321,18 @@ func (o *Session) release(ctx context.Context, failure error) error {
 		return wrap("release", o.key, err)
 	}
 	return nil
+}
+
+// change makes one update: alone, which costs half, or with other writes.
+func (o *Session) change(ctx context.Context, u types.Update, others []types.TransactWriteItem) error {
+	if len(others) > 0 {
+		return o.transact(ctx, types.TransactWriteItem{Update: &u}, others)
+	}
+	_, err := o.store.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: u.TableName, Key: u.Key, UpdateExpression: u.UpdateExpression,
+		ConditionExpression: u.ConditionExpression, ExpressionAttributeValues: u.ExpressionAttributeValues,
+	})
+	return err
 }
 
 func clip(s string, n int) string { return s[:min(len(s), n)] }

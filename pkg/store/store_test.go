@@ -203,6 +203,9 @@ func TestWhoeverWasTakenOverWritesNothing(t *testing.T) {
 	second := f.open("a") // the message came again
 	i := cluster.Intent{ID: "x", Change: cluster.Change{Subject: "service/web"}}
 	for name, write := range map[string]func(*Session) error{
+		"no": func(o *Session) error {
+			return errors.Join(o.Note(t.Context(), plan.Plan{Memory: remembered()}, nil, nil), closing(o.Close(t.Context(), time.Time{}, 0, nil)))
+		},
 		"note":  func(o *Session) error { return o.Note(t.Context(), plan.Plan{}, []cluster.Intent{i}, nil) },
 		"tell":  func(o *Session) error { return o.Tell(t.Context(), i) },
 		"again": func(o *Session) error { return closing(o.Close(t.Context(), f.now.Add(20*time.Second), 0, nil)) },
@@ -556,7 +559,13 @@ func TestANoIsSaidOnceAndCounted(t *testing.T) {
 type counting struct {
 	DynamoDB
 	transactions int
+	updates      int
 	failAt       int
+}
+
+func (c *counting) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, o ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
+	c.updates++
+	return c.DynamoDB.UpdateItem(ctx, in, o...)
 }
 
 func (c *counting) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, o ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error) {
@@ -600,6 +609,85 @@ func TestALargePlanIsNotedInPartsWithTheIntentsFirst(t *testing.T) {
 	}
 	f.close(o, time.Time{}, nil)
 	if o = f.open("c"); len(o.Memory.Services) != 150 {
+		t.Errorf("%d services recalled", len(o.Memory.Services))
+	}
+}
+
+// quiet is a session whose note is still to be written, and the table that it
+// writes to.
+func (f *fixture) quiet(holder string) (*Session, *counting) {
+	f.Helper()
+	o := f.open(holder)
+	db := &counting{DynamoDB: f.cloud.DynamoDB()}
+	o.store.DB = db
+	p := plan.Plan{Memory: remembered(), Decisions: []plan.Decision{{Subject: "service/web", From: 4, To: 4, Reason: plan.WithinTolerance}}}
+	if err := o.Note(f.Context(), p, nil, nil); err != nil {
+		f.Fatal(err)
+	}
+	return o, db
+}
+
+func TestANoteThatNoCallFollowsIsWrittenAsTheLeaseIsGivenBack(t *testing.T) {
+	for name, failure := range map[string]error{"a round that did well": nil, "a round that failed afterwards": errors.New("down")} {
+		f := newFixture(t)
+		o, db := f.quiet("a")
+		if db.transactions+db.updates > 0 {
+			t.Errorf("%s: a call before the end", name)
+		}
+		if failure == nil {
+			o.nextAt = f.now.Add(time.Minute) // nothing is to be asked for
+		}
+		f.close(o, f.now.Add(time.Minute), failure)
+		if failure == nil && (db.transactions != 1 || db.updates > 0) {
+			t.Errorf("%s: %d transactions and %d updates", name, db.transactions, db.updates)
+		}
+		if o = f.open("b"); !reflect.DeepEqual(o.Memory, remembered()) || o.failures > 0 != (failure != nil) {
+			t.Errorf("%s: recalled %+v after %d failures", name, o.Memory, o.failures)
+		}
+	}
+}
+
+func TestARoundWhoseNoteIsNotTakenFailsAndKeepsNoLease(t *testing.T) {
+	for name, spoil := range map[string]func(*fixture, *counting){
+		"the table is away for a moment": func(_ *fixture, db *counting) { db.failAt = 1 },
+		"somebody else wrote a subject's item": func(f *fixture, _ *counting) {
+			_, err := f.cloud.DynamoDB().UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
+				TableName: aws.String("plimsoll"), Key: key(prod, "now#about#service/web"),
+				UpdateExpression: aws.String("SET version = :v"), ExpressionAttributeValues: item{":v": number(9)},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		f := newFixture(t)
+		o, db := f.quiet("a")
+		spoil(f, db)
+		held, err := o.Close(t.Context(), time.Time{}, 0, nil)
+		if held || err == nil {
+			t.Errorf("%s: held %t, %v", name, held, err)
+		}
+		if got := f.bodies("ingress"); len(got) != 1 || got[0] != prod+" at 12:00:05" {
+			t.Errorf("%s: asked for %q", name, got)
+		}
+		if o, err = f.Open(t.Context(), prod, "b"); err != nil || o.failures != 1 {
+			t.Errorf("%s: %+v, %v", name, o, err)
+		}
+	}
+}
+
+func TestALargePlanWithoutIntentsIsNotedAtOnce(t *testing.T) {
+	f := newFixture(t)
+	o := f.open("a")
+	p := plan.Plan{Memory: cluster.Memory{Services: map[string]cluster.ServiceMemory{}}}
+	for n := range chunk + 1 {
+		p.Memory.Services[fmt.Sprint(n)] = cluster.ServiceMemory{Target: n + 1}
+	}
+	if err := o.Note(t.Context(), p, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	f.close(o, time.Time{}, nil)
+	if o = f.open("b"); len(o.Memory.Services) != chunk+1 {
 		t.Errorf("%d services recalled", len(o.Memory.Services))
 	}
 }
