@@ -1,12 +1,14 @@
 package clusterside
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -139,10 +141,15 @@ func (w *world) DescribeAutoScalingGroups(_ context.Context, in *autoscaling.Des
 }
 
 func (w *world) DescribePolicies(_ context.Context, in *autoscaling.DescribePoliciesInput, _ ...func(*autoscaling.Options)) (*autoscaling.DescribePoliciesOutput, error) {
-	if in.NextToken == nil && len(w.policies) > 1 { // one a page
-		return &autoscaling.DescribePoliciesOutput{ScalingPolicies: w.policies[:1], NextToken: aws.String("more")}, nil
+	n, err := strconv.Atoi(cmp.Or(aws.ToString(in.NextToken), "0"))
+	if err != nil || n >= len(w.policies) {
+		return &autoscaling.DescribePoliciesOutput{}, err
 	}
-	return &autoscaling.DescribePoliciesOutput{ScalingPolicies: w.policies[min(1, len(w.policies)):]}, nil
+	out := &autoscaling.DescribePoliciesOutput{ScalingPolicies: w.policies[n : n+1]} // one a page
+	if n+1 < len(w.policies) {
+		out.NextToken = aws.String(strconv.Itoa(n + 1))
+	}
+	return out, nil
 }
 
 func (w *world) GetMetricData(_ context.Context, in *cloudwatch.GetMetricDataInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.GetMetricDataOutput, error) {
@@ -316,7 +323,10 @@ func TestWhatOneServiceLacksDoesNotStopTheOthers(t *testing.T) {
 
 func TestAGroupThatAnotherPolicySteersSaysSo(t *testing.T) {
 	w, c := newWorld()
-	w.policies = []asgtypes.ScalingPolicy{{PolicyName: aws.String("off"), Enabled: aws.Bool(false)}, {PolicyName: aws.String("managed"), Enabled: aws.Bool(true)}}
+	of := func(group, name string, on bool) asgtypes.ScalingPolicy {
+		return asgtypes.ScalingPolicy{AutoScalingGroupName: aws.String(group), PolicyName: aws.String(name), Enabled: aws.Bool(on)}
+	}
+	w.policies = []asgtypes.ScalingPolicy{of("g", "off", false), of("another", "theirs", true), of("g", "managed", true), of("g", "second", true)}
 	s, err := c.Observe(t.Context(), scope())
 	if err != nil || s.Groups[0].SteeredBy != "managed" {
 		t.Errorf("steered by %q, %v", s.Groups[0].SteeredBy, err)
