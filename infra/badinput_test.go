@@ -207,6 +207,21 @@ func rivalsOf(t *testing.T, add func(awscdk.Stack, *Cluster)) (said string, left
 	return said, err == nil
 }
 
+// beside is another stack of a stack's app.
+func beside(s awscdk.Stack) awscdk.Stack {
+	var app awscdk.App
+	jsii.UnsafeCast(s.Node().Root(), &app)
+	return awscdk.NewStack(app, jsii.String("Other"), nil)
+}
+
+// scalable has Application Auto Scaling steer what the parts name together.
+func scalable(s awscdk.Stack, parts ...string) {
+	awsapplicationautoscaling.NewCfnScalableTarget(s, jsii.String("Count"), &awsapplicationautoscaling.CfnScalableTargetProps{
+		MinCapacity: jsii.Number(1), MaxCapacity: jsii.Number(2), ResourceId: awscdk.Fn_Join(jsii.String(""), jsii.Strings(parts...)),
+		ScalableDimension: jsii.String("ecs:service:DesiredCount"), ServiceNamespace: jsii.String("ecs"),
+	})
+}
+
 func TestWhatElseSteersAGroupOrACountFailsSynthesis(t *testing.T) {
 	provider := func(name string, status string) func(awscdk.Stack, *Cluster) {
 		return func(s awscdk.Stack, c *Cluster) {
@@ -237,6 +252,26 @@ func TestWhatElseSteersAGroupOrACountFailsSynthesis(t *testing.T) {
 				MinCapacity: jsii.Number(1), MaxCapacity: jsii.Number(2), ResourceId: jsii.String("service/shop/web"), ScalableDimension: jsii.String("ecs:service:DesiredCount"), ServiceNamespace: jsii.String("ecs"),
 			})
 		}, `steers the task count of service "web"`},
+		"a scheduled action": {func(s awscdk.Stack, c *Cluster) {
+			awsautoscaling.NewCfnScheduledAction(s, jsii.String("Night"), &awsautoscaling.CfnScheduledActionProps{AutoScalingGroupName: c.groups[0].resource.Ref(), MaxSize: jsii.Number(0)})
+		}, `a scheduled action sets the size of the host group "shop-arm"`},
+		"a scheduled action of another stack": {func(s awscdk.Stack, c *Cluster) {
+			other := beside(s)
+			awsautoscaling.NewCfnScheduledAction(other, jsii.String("Night"), &awsautoscaling.CfnScheduledActionProps{AutoScalingGroupName: c.groups[0].resource.Ref(), MaxSize: jsii.Number(0)})
+		}, `a scheduled action sets the size of the host group "shop-arm"`},
+		"Application Auto Scaling, by references": {func(s awscdk.Stack, c *Cluster) {
+			scalable(s, "service/", *c.made.Ref(), "/", *c.counted["web"].AttrName())
+		}, `steers the task count of service "web"`},
+		"Application Auto Scaling, from another stack": {func(s awscdk.Stack, c *Cluster) {
+			scalable(beside(s), "service/", *c.made.Ref(), "/", *c.counted["jobs"].AttrName())
+		}, `steers the task count of service "jobs"`},
+		"Application Auto Scaling, the cluster by reference": {func(s awscdk.Stack, c *Cluster) {
+			scalable(s, "service/"+*c.made.Ref()+"/jobs")
+		}, `steers the task count of service "jobs"`},
+		"Application Auto Scaling of another cluster's service": {func(s awscdk.Stack, _ *Cluster) {
+			other := awsecs.NewCfnCluster(s, jsii.String("Other"), nil)
+			scalable(s, "service/", *other.Ref(), "/web")
+		}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			said, left := rivalsOf(t, row.add)

@@ -261,18 +261,26 @@ func TestWhatIsChangedIsNamed(t *testing.T) {
 	at := func(service, rest string) string {
 		return own + service + ":<AWS::Region>:<AWS::AccountId>:" + rest
 	}
+	// What EC2 makes or uses for an instant fleet; images and snapshots may be
+	// another account's.
+	var launched []string
+	for kind := range strings.FieldsSeq("capacity-reservation fleet instance key-pair launch-template network-interface placement-group security-group spot-instances-request subnet volume") {
+		launched = append(launched, at("ec2", kind+"/*"))
+	}
+	launched = append(launched, own+"ec2:<AWS::Region>::image/*", own+"ec2:<AWS::Region>::snapshot/*")
 	want := map[string]struct{ resources, conditions string }{
+		"ReadTemplates":  {"*", "<nil>"},
 		"ChangeServices": {at("ecs", "service/prod/web"), "<nil>"},
 		"ChangeGroups":   {at("autoscaling", "autoScalingGroup:*:autoScalingGroupName/prod-a") + " " + at("autoscaling", "autoScalingGroup:*:autoScalingGroupName/prod-b"), "<nil>"},
 		"ChangeHosts":    {at("ecs", "container-instance/prod/*"), "{ArnEquals:{ecs:cluster:" + at("ecs", "cluster/prod") + "}}"},
 		"TagHosts":       {at("ec2", "*/*"), "{StringEquals:{ec2:CreateAction:CreateFleet RunInstances}}"},
 		"PassRoles":      {testHostRole, "{StringLike:{iam:PassedToService:ec2.amazonaws.com*}}"},
-		"LaunchHosts":    {"", "{Bool:{aws:ViaAWSService:true}}"},
+		"LaunchHosts":    {strings.Join(launched, " "), "{Bool:{aws:ViaAWSService:true}}"},
 	}
 	for _, a := range roleOf(t, whole(t), "Reconcile") {
 		w, ok := want[a.id]
 		delete(want, a.id)
-		if ok && (w.resources != "" && strings.Join(a.resources, " ") != w.resources || a.conditions != w.conditions) {
+		if ok && (strings.Join(a.resources, " ") != w.resources || a.conditions != w.conditions) {
 			t.Errorf("%s: %v, %s", a.id, a.resources, a.conditions)
 		}
 		if strings.Contains(strings.Join(a.resources, " "), "stage") && strings.HasPrefix(a.id, "Change") {

@@ -106,8 +106,10 @@ func (p ServiceProps) checkTargets(f *findings) {
 	ids, priorities := map[string]bool{}, map[int]bool{}
 	for _, t := range p.Targets {
 		f.need(!ids[t.id()], "service %q: port %d of container %q is a target twice; one target takes several Hosts and Paths", p.Name, t.Port, t.Container)
-		other, taken := c.rules[t.Priority]
-		f.need(!taken, "service %q: the rule priority %d is taken by service %q", p.Name, t.Priority, other)
+		if c.balancer != nil {
+			other := notes{c.Construct}.of("rule", t.rule(c))
+			f.need(other == "", "service %q: the rule priority %d is taken by service %s", p.Name, t.Priority, other)
+		}
 		f.need(!priorities[t.Priority], "service %q: two targets have the rule priority %d", p.Name, t.Priority)
 		ids[t.id()], priorities[t.Priority] = true, true
 		p.checkTarget(f, t)
