@@ -101,7 +101,9 @@ func TestBadInputIsToldAndNothingIsMade(t *testing.T) {
 		{"a list with a policy that is not there", func(d *trial) { d.context["policy"] = []string{"plimsoll.yaml", "other.yaml"} }, "there is no policy other.yaml"},
 		{"a host role that is true", func(d *trial) { d.context["hostRoles"] = true }, "the context's hostRoles must be a text or a list of texts, not true"},
 		{"all roles as host role", func(d *trial) { d.context["hostRoles"] = "*" }, `the host role "*" must be a role's ARN in full`},
-		{"a host role with a wildcard", func(d *trial) { d.context["hostRoles"] = []string{testHostRole, "arn:aws:iam::111122223333:role/h?sts"} }, `the host role "arn:aws:iam::111122223333:role/h?sts" must be`},
+		{"a host role with a wildcard", func(d *trial) {
+			d.context["hostRoles"] = []string{testHostRole, "arn:aws:iam::111122223333:role/h?sts"}
+		}, `the host role "arn:aws:iam::111122223333:role/h?sts" must be`},
 		{"every account's host role", func(d *trial) { d.context["hostRoles"] = "arn:aws:iam::*:role/hosts" }, "must be a role's ARN in full"},
 		{"a host group's name that stands for others", func(d *trial) { d.write("plimsoll.yaml", policyOf("prod", `"prod-*"`)) }, `hosts[0].group: found "prod-*", allowed 1 to 255 printable ASCII characters without a colon, * or ?`},
 		{"a stack with two names", func(d *trial) { d.context["stack"] = []string{"a", "b"} }, "the context's stack must be a text, the stack's name, not [a b]"},

@@ -9,7 +9,9 @@ import (
 )
 
 // ours are the stacks with constructs of ours.
-func ours() []string { return []string{"Plain", "Again", "Changed", "Ported", "Rich", "Existing", "Bare"} }
+func ours() []string {
+	return []string{"Plain", "Again", "Changed", "Ported", "Rich", "Existing", "Bare"}
+}
 
 func TestNagFindsNothingButWhatIsCareless(t *testing.T) {
 	w := theWorld(t)

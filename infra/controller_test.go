@@ -86,7 +86,9 @@ func TestTheAlarmsAreThoseOfThePolicies(t *testing.T) {
 func TestAnOperatorIsToldByTheTopic(t *testing.T) {
 	s := whole(t)
 	topic := "<" + s.one(t, "AWS::SNS::Topic", "") + ">"
-	of := func(name, kind, part string) string { return "{Name:" + name + " Value:<" + s.one(t, kind, part) + ">}" }
+	of := func(name, kind, part string) string {
+		return "{Name:" + name + " Value:<" + s.one(t, kind, part) + ">}"
+	}
 	queue := func(name string) string {
 		ids := slices.DeleteFunc(s.all("AWS::SQS::Queue"), func(id string) bool {
 			return !strings.Contains(id, strings.TrimSuffix(name, "Dead")) || strings.Contains(id, "Dead") != strings.HasSuffix(name, "Dead")

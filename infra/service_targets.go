@@ -83,7 +83,9 @@ func (t Target) id() string { return fmt.Sprintf("%s-%d", t.Container, t.Port) }
 func (t Target) ruleID() string { return fmt.Sprintf("Rule%d", t.Priority) }
 
 // rule is what no two targets may have: clusters may share a listener.
-func (t Target) rule(c *Cluster) string { return fmt.Sprintf("%s %d", *c.balancer.listener, t.Priority) }
+func (t Target) rule(c *Cluster) string {
+	return fmt.Sprintf("%s %d", *c.balancer.listener, t.Priority)
+}
 
 // makeTargets makes each target's group and rule. Targets are instances with
 // dynamic ports, and ECS registers them.
