@@ -98,30 +98,29 @@ func (r *rivals) spelled(v any) string {
 }
 
 // referred is the name that a reference gives: Ref of a cluster and Name of a
-// service are their names. Another stack's come by an export, whose name says of
-// what it is.
+// service are their names.
 func (r *rivals) referred(v map[string]any) string {
-	means := func(resource awscdk.CfnResource, attribute string) bool {
-		id := logicalID(resource)
-		if attribute == "Ref" && v["Ref"] == id {
-			return true
-		}
-		if get, ok := v["Fn::GetAtt"].([]any); ok && len(get) == 2 && get[0] == id && get[1] == attribute {
-			return true
-		}
-		export, _ := v["Fn::ImportValue"].(string)
-		_, what, _ := strings.Cut(export, ":ExportsOutput")
-		return strings.HasPrefix(what, attribute+id) || strings.HasPrefix(what, "FnGetAtt"+id+attribute)
-	}
-	if r.cluster.made != nil && means(r.cluster.made, "Ref") {
+	if r.cluster.made != nil && refers(v, logicalID(r.cluster.made), "Ref") {
 		return r.cluster.props.Name
 	}
 	for name, made := range r.cluster.counted {
-		if means(made, "Name") {
+		if refers(v, logicalID(made), "Name") {
 			return name
 		}
 	}
 	return ""
+}
+
+// refers says whether a value refers to an attribute of the resource with an id.
+// Another stack's come by an export, whose name says of what it is.
+func refers(v map[string]any, id, attribute string) bool {
+	get, _ := v["Fn::GetAtt"].([]any)
+	if attribute == "Ref" && v["Ref"] == id || len(get) == 2 && get[0] == id && get[1] == attribute {
+		return true
+	}
+	export, _ := v["Fn::ImportValue"].(string)
+	_, what, _ := strings.Cut(export, ":ExportsOutput")
+	return strings.HasPrefix(what, attribute+id) || strings.HasPrefix(what, "FnGetAtt"+id+attribute)
 }
 
 // about says whether a resource's properties name a group, by its name, by its

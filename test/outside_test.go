@@ -76,7 +76,7 @@ func outside(t *testing.T) string {
 		"test/outside/go.mod": func(b []byte) []byte {
 			return append(bytes.ReplaceAll(b, []byte("=> ../.."), []byte("=> "+root)), required(own, b)...)
 		},
-		"go.sum":               bytes.Clone,
+		"go.sum": bytes.Clone,
 	} {
 		raw, err := os.ReadFile(filepath.Join(root, name))
 		if err != nil {
