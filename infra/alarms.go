@@ -58,8 +58,8 @@ func wakeProps(a policy.Alarm) *awscloudwatch.CfnAlarmProps {
 type signal struct {
 	id, what  string
 	metric    awscloudwatch.IMetric
-	above     float64 // or, where below is set, below
-	below     bool
+	compare   awscloudwatch.ComparisonOperator
+	threshold float64
 	periods   float64
 	unknownIs awscloudwatch.TreatMissingData
 }
@@ -70,16 +70,16 @@ func (c *Controller) watch(sweep awsevents.CfnRule) {
 		c.Topic = newTopic(c.Construct)
 	}
 	send := awscloudwatchactions.NewSnsAction(c.Topic)
-	for _, s := range c.signals(sweep) {
-		comparison := awscloudwatch.ComparisonOperator_GREATER_THAN_THRESHOLD
-		if s.below {
-			comparison = awscloudwatch.ComparisonOperator_LESS_THAN_THRESHOLD
-		}
-		a := awscloudwatch.NewAlarm(c.Construct, &s.id, &awscloudwatch.AlarmProps{
+	all := c.signals(sweep)
+	for _, p := range c.policies {
+		all = append(all, roundsFailing(p.Cluster))
+	}
+	for _, s := range all {
+		a := awscloudwatch.NewAlarm(c.Construct, jsii.String(strings.ReplaceAll(s.id, "/", "-")), &awscloudwatch.AlarmProps{
 			// The stack's name comes last: a name must not begin as those that wake a cluster.
 			AlarmName:        jsii.String(s.id + "/" + *awscdk.Aws_STACK_NAME()),
-			AlarmDescription: &s.what, Metric: s.metric, Threshold: &s.above, EvaluationPeriods: &s.periods,
-			ComparisonOperator: comparison, TreatMissingData: s.unknownIs,
+			AlarmDescription: &s.what, Metric: s.metric, Threshold: &s.threshold, EvaluationPeriods: &s.periods,
+			ComparisonOperator: s.compare, TreatMissingData: s.unknownIs,
 		})
 		a.AddAlarmAction(send)
 		a.AddOkAction(send)
@@ -103,21 +103,36 @@ func newTopic(scope constructs.Construct) awssns.Topic {
 // signals are what an operator is told of. docs/operations.md says what to do.
 func (c *Controller) signals(sweep awsevents.CfnRule) []signal {
 	quiet, dead := awscloudwatch.TreatMissingData_NOT_BREACHING, awscloudwatch.TreatMissingData_BREACHING
+	above, below := awscloudwatch.ComparisonOperator_GREATER_THAN_THRESHOLD, awscloudwatch.ComparisonOperator_LESS_THAN_THRESHOLD
 	all := []signal{
-		{"SweepMissing", "no sweep for five minutes: lost events are not made up for", sweepMetric(sweep), 1, true, 1, dead},
-		{"RoundsMissing", "no round for five minutes: nothing is steered", c.functions["reconcile"].MetricInvocations(sum()), 1, true, 1, dead},
-		{"IngressDead", "messages that nobody could read wait in the dead-letter queue", depth(c.ingress), 0, false, 1, quiet},
-		{"ReconcileDead", "rounds that could not begin five times wait in the dead-letter queue", depth(c.reconcile), 0, false, 1, quiet},
-		{"IngressOld", "events wait for minutes to be heard", age(c.ingress), 300, false, 1, quiet},
-		{"ReconcileOld", "a cluster waits for minutes for its round", age(c.reconcile), 300, false, 1, quiet},
+		{"SweepMissing", "no sweep for five minutes: lost events are not made up for", sweepMetric(sweep), below, 1, 1, dead},
+		{"RoundsMissing", "no round for five minutes: nothing is steered", c.functions["reconcile"].MetricInvocations(sum()), below, 1, 1, dead},
+		{"IngressDead", "messages that nobody could read wait in the dead-letter queue", depth(c.ingress), above, 0, 1, quiet},
+		{"ReconcileDead", "rounds that could not begin five times wait in the dead-letter queue", depth(c.reconcile), above, 0, 1, quiet},
+		{"IngressOld", "events wait for minutes to be heard", age(c.ingress), above, 300, 1, quiet},
+		{"ReconcileOld", "a cluster waits for minutes for its round", age(c.reconcile), above, 300, 1, quiet},
 	}
 	for _, f := range functions() {
 		made := c.functions[f.name]
 		all = append(all,
-			signal{capital(f.name) + "Errors", f.name + " ended with an error: see its log", made.MetricErrors(sum()), 0, false, 1, quiet},
-			signal{capital(f.name) + "Throttles", f.name + " is throttled: the account's concurrency is used up", made.MetricThrottles(sum()), 0, false, 3, quiet})
+			signal{capital(f.name) + "Errors", f.name + " ended with an error: see its log", made.MetricErrors(sum()), above, 0, 1, quiet},
+			signal{capital(f.name) + "Throttles", f.name + " is throttled: the account's concurrency is used up", made.MetricThrottles(sum()), above, 0, 3, quiet})
 	}
 	return all
+}
+
+// roundsFailing tells of one cluster what the function's own metrics do not: that
+// each of its rounds ends without a plan, or that it has none while others have.
+// A round counts 0 or 1, so the least of them is 1 where all fail.
+func roundsFailing(cluster string) signal {
+	metric := awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
+		Namespace: jsii.String("Plimsoll"), MetricName: jsii.String("RoundsFailed"), DimensionsMap: &map[string]*string{"Cluster": &cluster},
+		Statistic: jsii.String("Minimum"), Period: seconds(300),
+	})
+	return signal{
+		"RoundsFailing/" + cluster, "no round of the cluster " + cluster + " has worked for five minutes: it is not steered",
+		metric, awscloudwatch.ComparisonOperator_GREATER_THAN_OR_EQUAL_TO_THRESHOLD, 1, 1, awscloudwatch.TreatMissingData_BREACHING,
+	}
 }
 
 // sum is the sum over five minutes.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/jsii-runtime-go"
 
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
 )
@@ -95,6 +96,17 @@ func TestBadInputIsToldAndNothingIsMade(t *testing.T) {
 		}, "plimsoll.yaml:3: hosts[1].group: found"},
 		{"a function that was not built", func(*trial) { _ = os.Remove("dist/reconcile/bootstrap") }, "there is no dist/reconcile/bootstrap: run make build first"},
 		{"one that was built for another machine", func(d *trial) { d.write("dist/ingest/bootstrap", "\x7fELF\x02\x01 on something else") }, "dist/ingest/bootstrap is no program for Linux on arm64"},
+		{"a policy that is a number", func(d *trial) { d.context["policy"] = 7 }, "the context's policy must be a text or a list of texts, not 7"},
+		{"a list of policies with a number", func(d *trial) { d.context["policy"] = []any{"plimsoll.yaml", 7} }, "the context's policy must be a list of texts, and 7 is none"},
+		{"a list with a policy that is not there", func(d *trial) { d.context["policy"] = []string{"plimsoll.yaml", "other.yaml"} }, "there is no policy other.yaml"},
+		{"a host role that is true", func(d *trial) { d.context["hostRoles"] = true }, "the context's hostRoles must be a text or a list of texts, not true"},
+		{"all roles as host role", func(d *trial) { d.context["hostRoles"] = "*" }, `the host role "*" must be a role's ARN in full`},
+		{"a host role with a wildcard", func(d *trial) {
+			d.context["hostRoles"] = []string{testHostRole, "arn:aws:iam::111122223333:role/h?sts"}
+		}, `the host role "arn:aws:iam::111122223333:role/h?sts" must be`},
+		{"every account's host role", func(d *trial) { d.context["hostRoles"] = "arn:aws:iam::*:role/hosts" }, "must be a role's ARN in full"},
+		{"a host group's name that stands for others", func(d *trial) { d.write("plimsoll.yaml", policyOf("prod", `"prod-*"`)) }, `hosts[0].group: found "prod-*", allowed 1 to 255 printable ASCII characters without a colon, * or ?`},
+		{"a stack with two names", func(d *trial) { d.context["stack"] = []string{"a", "b"} }, "the context's stack must be a text, the stack's name, not [a b]"},
 		{"a name that no stack can have", func(d *trial) { d.context["stack"] = "no name" }, "no name"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -124,6 +136,39 @@ func TestAControllerWithAWrongPolicyIsNotMade(t *testing.T) {
 	}
 }
 
+// TestWhatHasOneControllerGetsNoSecond: a stack, since its name ends the names of
+// alarms, and a cluster of one account and Region.
+func TestWhatHasOneControllerGetsNoSecond(t *testing.T) {
+	dir := t.TempDir()
+	for _, f := range functions() {
+		if err := program(dir, f.name, arm()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	app := awscdk.NewApp(&awscdk.AppProps{Outdir: &dir, AnalyticsReporting: jsii.Bool(false)})
+	one := awscdk.NewStack(app, jsii.String("one"), nil)
+	two := awscdk.NewStack(app, jsii.String("two"), nil)
+	far := awscdk.NewStack(app, jsii.String("far"), &awscdk.StackProps{Env: &awscdk.Environment{Account: jsii.String("111122223333"), Region: jsii.String("eu-west-1")}})
+	set := testPolicies()
+	for _, row := range []struct {
+		stack awscdk.Stack
+		id    string
+		set   policy.Set
+		want  string
+	}{
+		{one, "First", set[:1], ""},
+		{one, "Second", set[1:], "the stack one has a controller already"},
+		{two, "Third", set, `the cluster "prod" is steered by the controller of the stack one already`},
+		{two, "Fourth", set[1:], ""},
+		{far, "Fifth", set[:1], ""}, // another cluster of that name
+	} {
+		_, err := NewController(row.stack, row.id, ControllerProps{Policies: row.set, Dist: dir})
+		if row.want == "" && err != nil || row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want) || strings.Contains(err.Error(), "\n")) {
+			t.Errorf("%s: %v, want %q", row.id, err, row.want)
+		}
+	}
+}
+
 func TestAClusterThatExistsIsObservedUntilItsPolicySaysAct(t *testing.T) {
 	for _, row := range []struct {
 		mode string
@@ -141,6 +186,31 @@ func TestAClusterThatExistsIsObservedUntilItsPolicySaysAct(t *testing.T) {
 		}
 		if acts := strings.Contains(string(s.raw), "ecs:UpdateService"); acts != row.want {
 			t.Errorf("%q: the right to act %v", row.mode, acts)
+		}
+	}
+}
+
+func TestTheContextTakesTextsAndLists(t *testing.T) {
+	for _, row := range []struct{ policies, roles any }{
+		{"plimsoll.yaml,stage.yaml", testHostRole + "," + testHostRole + "-2"},
+		{[]string{"plimsoll.yaml", "stage.yaml"}, []string{testHostRole, testHostRole + "-2"}},
+	} {
+		d := newTrial(t)
+		d.write("plimsoll.yaml", policyOf("prod", "prod-a")+"mode: act\n")
+		d.write("stage.yaml", policyOf("stage", "stage-a"))
+		d.context["policy"], d.context["hostRoles"] = row.policies, row.roles
+		code, told, templates := d.run()
+		if code != 0 || len(templates) != 1 {
+			t.Fatalf("%v: exit %d, %v, told %s", row, code, templates, told)
+		}
+		s, err := load("cdk.out")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{":cluster/stage", `"` + testHostRole + `"`, `"` + testHostRole + `-2"`} {
+			if !strings.Contains(string(s.raw), want) {
+				t.Errorf("%v: no %s in the template", row, want)
+			}
 		}
 	}
 }

@@ -127,26 +127,61 @@ func TestWrongServicesAreRefused(t *testing.T) {
 		"no memory":                      {func(p *ServiceProps) { p.Containers[0].Memory = 0 }, "6 MiB or more"},
 		"more reserved than allowed":     {func(p *ServiceProps) { p.Containers[0].MemoryReservation = 64 }, "less than its limit"},
 		"a port that is none":            {func(p *ServiceProps) { p.Containers[0].Ports[0].Container = 0; p.Targets = nil }, "cannot listen on port 0"},
-		"a host port among dynamic ones": {func(p *ServiceProps) { p.Containers[0].Ports[0].Host = 40000 }, "given dynamically"},
+		"a host port among dynamic ones": {func(p *ServiceProps) { p.Containers[0].Ports[0].Host, p.Targets = 40000, nil }, "given dynamically"},
 		"a strange protocol":             {func(p *ServiceProps) { p.Containers[0].Ports[0].Protocol = "sctp"; p.Targets = nil }, "tcp or udp"},
 		"a dependency on nobody":         {func(p *ServiceProps) { p.Containers[0].DependsOn = []Dependency{{"x", "START"}} }, "no other container"},
 		"a condition that is none": {func(p *ServiceProps) {
 			p.Containers = append(p.Containers, Container{Name: "b", Image: "i:1", Memory: 8, DependsOn: []Dependency{{"app", "SOON"}}})
 		}, `not for "SOON"`},
-		"a mount of nothing":               {func(p *ServiceProps) { p.Containers[0].Mounts = []Mount{{Volume: "x", Path: "/x"}} }, "which the task has not"},
-		"a health check without a command": {func(p *ServiceProps) { p.Containers[0].Health = &Health{} }, "CMD or CMD-SHELL"},
-		"a target without a priority":      {func(p *ServiceProps) { p.Targets[0].Priority = 0 }, "Priority from 1 to 50,000, not 0"},
-		"a priority that is taken":         {func(p *ServiceProps) { p.Targets[0].Priority = 10 }, `is taken by service "web"`},
-		"a target that matches nothing":    {func(p *ServiceProps) { p.Targets[0].Paths = nil }, "1 to 5 Hosts and Paths"},
-		"a target on a port of nobody":     {func(p *ServiceProps) { p.Targets[0].Port = 81 }, "tcp port 81"},
-		"a target twice":                   {func(p *ServiceProps) { p.Targets = append(p.Targets, Target{Priority: 78, Paths: []string{"/b"}}) }, "is a target twice"},
-		"a delay of two hours":             {func(p *ServiceProps) { p.Targets[0].DeregistrationDelay = new(2 * time.Hour) }, "up to an hour"},
-		"a check slower than its interval": {func(p *ServiceProps) { p.Targets[0].Health.Timeout = time.Minute }, "that is shorter"},
-		"one check in a row":               {func(p *ServiceProps) { p.Targets[0].Health.Healthy = 1 }, "2 to 10 checks"},
-		"logs for a strange time":          {func(p *ServiceProps) { p.LogDays = 2 }, "2 days"},
-		"hold on Windows":                  {func(p *ServiceProps) { p.OS = Windows }, "needs Linux"},
-		"a cluster without a balancer":     {func(p *ServiceProps) { p.Cluster, p.OS = lonely, AmazonLinux }, "need a load balancer"},
-		"hosts of two systems":             {func(p *ServiceProps) { p.Cluster, p.Targets = lonely, nil }, "say which by OS"},
+		"a mount of nothing":                      {func(p *ServiceProps) { p.Containers[0].Mounts = []Mount{{Volume: "x", Path: "/x"}} }, "which the task has not"},
+		"a health check without a command":        {func(p *ServiceProps) { p.Containers[0].Health = &Health{} }, "CMD or CMD-SHELL"},
+		"a target without a priority":             {func(p *ServiceProps) { p.Targets[0].Priority = 0 }, "Priority from 1 to 50,000, not 0"},
+		"a priority that is taken":                {func(p *ServiceProps) { p.Targets[0].Priority = 10 }, `is taken by service "web"`},
+		"a target that matches nothing":           {func(p *ServiceProps) { p.Targets[0].Paths = nil }, "1 to 5 Hosts and Paths"},
+		"a target on a port of nobody":            {func(p *ServiceProps) { p.Targets[0].Port = 81 }, "tcp port 81"},
+		"a target twice":                          {func(p *ServiceProps) { p.Targets = append(p.Targets, Target{Priority: 78, Paths: []string{"/b"}}) }, "is a target twice"},
+		"a delay of two hours":                    {func(p *ServiceProps) { p.Targets[0].DeregistrationDelay = new(2 * time.Hour) }, "up to an hour"},
+		"a check slower than its interval":        {func(p *ServiceProps) { p.Targets[0].Health.Timeout = time.Minute }, "that is shorter"},
+		"one check in a row":                      {func(p *ServiceProps) { p.Targets[0].Health.Healthy = 1 }, "2 to 10 checks"},
+		"logs for a strange time":                 {func(p *ServiceProps) { p.LogDays = 2 }, "2 days"},
+		"a host port behind a target":             {func(p *ServiceProps) { p.Containers[0].Ports[0].Host = 8080 }, `port 80 of container "app" has a host port`},
+		"no container that is essential":          {func(p *ServiceProps) { p.Containers[0].NonEssential = true }, "all of its containers are NonEssential"},
+		"waiting for the end of the task":         {func(p *ServiceProps) { p.Containers = append(p.Containers, after("b", "app", "SUCCESS")) }, `waits for the end of "app"`},
+		"waiting for its completion":              {func(p *ServiceProps) { p.Containers = append(p.Containers, after("b", "app", "COMPLETE")) }, `waits for the end of "app"`},
+		"waiting for health that nobody looks at": {func(p *ServiceProps) { p.Containers = append(p.Containers, after("b", "app", "HEALTHY")) }, `waits until "app" is healthy, which has no Health`},
+		"two that wait for each other": {func(p *ServiceProps) {
+			p.Containers = append(p.Containers, after("b", "c", "START"), after("c", "b", "START"))
+		}, `container "b" depends on itself by way of others`},
+		"three that wait in a ring": {func(p *ServiceProps) {
+			p.Containers = append(p.Containers, after("b", "c", "START"), after("c", "d", "START"), after("d", "b", "START"))
+		}, `container "b" depends on itself by way of others`},
+		"a name that no container can have": {func(p *ServiceProps) { p.Containers[0].Name, p.Targets = "my app!", nil }, `the container's name "my app!"`},
+		"a health check too often": {func(p *ServiceProps) {
+			p.Containers[0].Health = &Health{Command: []string{"CMD", "x"}, Interval: 4 * time.Second}
+		}, "an Interval of 5 to 300 s"},
+		"a health check that takes long": {func(p *ServiceProps) {
+			p.Containers[0].Health = &Health{Command: []string{"CMD", "x"}, Timeout: 61 * time.Second}
+		}, "a Timeout of 2 to 60 s"},
+		"a start that takes long": {func(p *ServiceProps) {
+			p.Containers[0].Health = &Health{Command: []string{"CMD", "x"}, StartPeriod: 301 * time.Second}
+		}, "a StartPeriod up to 300 s"},
+		"many retries":                 {func(p *ServiceProps) { p.Containers[0].Health = &Health{Command: []string{"CMD", "x"}, Retries: 11} }, "1 to 10 Retries, not 11"},
+		"CMD alone":                    {func(p *ServiceProps) { p.Containers[0].Health = &Health{Command: []string{"CMD"}} }, "a command must follow"},
+		"a grace of less than nothing": {func(p *ServiceProps) { p.Grace = -time.Second }, "Grace must be whole seconds, not -1s"},
+		"a stop in half a second":      {func(p *ServiceProps) { p.Containers[0].StopTimeout = 500 * time.Millisecond }, "one or more, not 500ms"},
+		"a health path without /":      {func(p *ServiceProps) { p.Targets[0].Health.Path = "well" }, `must begin with /, not be "well"`},
+		"a code that is none":          {func(p *ServiceProps) { p.Targets[0].Health.Codes = "ok" }, `of 200 to 499, as 200, 200,204 or 200-399, not "ok"`},
+		"a code of a server's fault":   {func(p *ServiceProps) { p.Targets[0].Health.Codes = "200-599" }, `not "200-599"`},
+		"codes the wrong way round":    {func(p *ServiceProps) { p.Targets[0].Health.Codes = "200,302-301" }, `not "200,302-301"`},
+		"a path that nothing matches":  {func(p *ServiceProps) { p.Targets[0].Paths = []string{"a/*"} }, "a target's path \"a/*\" must begin with /"},
+		"a path with a space":          {func(p *ServiceProps) { p.Targets[0].Paths = []string{"/a b"} }, `a target's path "/a b"`},
+		"a path that is too long":      {func(p *ServiceProps) { p.Targets[0].Paths = []string{"/" + strings.Repeat("a", 128)} }, "up to 128 letters"},
+		"a host with a path":           {func(p *ServiceProps) { p.Targets[0].Hosts = []string{"example.com/a"} }, `a target's host "example.com/a"`},
+		"an empty constraint":          {func(p *ServiceProps) { p.Constraints = []string{" "} }, "and one is empty"},
+		"an image without a version":   {func(p *ServiceProps) { p.Containers[0].Image = "registry.example.com:5000/web" }, "changes under the task"},
+		"hold on Windows":              {func(p *ServiceProps) { p.OS = Windows }, "needs Linux"},
+		"a cluster without a balancer": {func(p *ServiceProps) { p.Cluster, p.OS = lonely, AmazonLinux }, "need a load balancer"},
+		"hosts of two systems":         {func(p *ServiceProps) { p.Cluster, p.Targets = lonely, nil }, "say which by OS"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := ServiceProps{
@@ -160,6 +195,71 @@ func TestWrongServicesAreRefused(t *testing.T) {
 				return err
 			})
 		})
+	}
+}
+
+// after is a container that waits for another.
+func after(name, other, condition string) Container {
+	return Container{Name: name, Image: "i:1", Memory: 8, DependsOn: []Dependency{{other, condition}}}
+}
+
+// What is near to what is wrong, and right.
+func TestRightServicesAreMade(t *testing.T) {
+	app, err := newApp(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stack := awscdk.NewStack(app, jsii.String("Stack"), nil)
+	shop, err := plainShop(stack, usual())
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := Container{Name: "init", Image: "i:1", Memory: 8, NonEssential: true}
+	well := Container{Name: "db", Image: "i@sha256:abc", Memory: 8, Health: &Health{Command: []string{"CMD", "x"}, Interval: 5 * time.Second, Timeout: 2 * time.Second, Retries: 1, StartPeriod: 300 * time.Second}}
+	both := after("app", "init", "SUCCESS")
+	both.DependsOn = append(both.DependsOn, Dependency{"db", "HEALTHY"}, Dependency{"init", "COMPLETE"})
+	both.StopTimeout = time.Second
+	tcp := func(name string, port int) Container {
+		return Container{Name: name, Image: "registry.example.com:5000/i:1", Memory: 8, Ports: []Port{{Container: port}}}
+	}
+	for name, p := range map[string]ServiceProps{
+		"dependencies": {Containers: []Container{done, well, both}, Constraints: []string{"attribute:a == b"}},
+		"names":        {Containers: []Container{tcp("a", 11), tcp("a1", 1)}, Targets: []Target{{Priority: 71, Paths: []string{"*.png", `/~a_$"'@:+&-.?*`}, Health: TargetHealth{Path: "/", Codes: "200,204-299,499"}}, {Priority: 72, Container: "a1", Port: 1, Hosts: []string{"*.example.com"}}}},
+		"port":         {Containers: []Container{{Image: "i:1", Memory: 8, Ports: []Port{{Container: 80}, {Container: 9, Host: 9, Protocol: "udp"}}}}, Targets: []Target{{Priority: 73, Paths: []string{"/p"}}}},
+	} {
+		p.Cluster, p.Name = shop, name
+		if _, err := NewService(stack, name, p); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := Synth(app); err != nil {
+		t.Error(err)
+	}
+}
+
+// Two clusters of an app may share a listener, and on that no priority.
+func TestAPriorityOfAListenerIsTakenOnce(t *testing.T) {
+	app, err := newApp(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, want := range []string{"", `the rule priority 7 is taken by service "web" of cluster "one"`, ""} {
+		name := []string{"one", "two", "three"}[n]
+		stack := awscdk.NewStack(app, &name, nil)
+		listener := []string{"arn:1", "arn:1", "arn:2"}[n]
+		c, err := NewCluster(stack, "Cluster", ClusterProps{
+			Name: name, Existing: true, ExistingNetwork: &ExistingNetwork{VPC: "vpc-1"}, ExistingLoadBalancer: &ExistingLoadBalancer{Listener: listener},
+			Groups: []Group{{Name: name, Existing: true, Max: 1}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = NewService(stack, "Web", ServiceProps{
+			Cluster: c, Name: "web", Containers: []Container{{Image: "i:1", Memory: 8, Ports: []Port{{Container: 80}}}}, Targets: []Target{{Priority: 7, Paths: []string{"/"}}},
+		})
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", name, err, want)
+		}
 	}
 }
 
@@ -207,6 +307,21 @@ func rivalsOf(t *testing.T, add func(awscdk.Stack, *Cluster)) (said string, left
 	return said, err == nil
 }
 
+// beside is another stack of a stack's app.
+func beside(s awscdk.Stack) awscdk.Stack {
+	var app awscdk.App
+	jsii.UnsafeCast(s.Node().Root(), &app)
+	return awscdk.NewStack(app, jsii.String("Other"), nil)
+}
+
+// scalable has Application Auto Scaling steer what the parts name together.
+func scalable(s awscdk.Stack, parts ...string) {
+	awsapplicationautoscaling.NewCfnScalableTarget(s, jsii.String("Count"), &awsapplicationautoscaling.CfnScalableTargetProps{
+		MinCapacity: jsii.Number(1), MaxCapacity: jsii.Number(2), ResourceId: awscdk.Fn_Join(jsii.String(""), jsii.Strings(parts...)),
+		ScalableDimension: jsii.String("ecs:service:DesiredCount"), ServiceNamespace: jsii.String("ecs"),
+	})
+}
+
 func TestWhatElseSteersAGroupOrACountFailsSynthesis(t *testing.T) {
 	provider := func(name string, status string) func(awscdk.Stack, *Cluster) {
 		return func(s awscdk.Stack, c *Cluster) {
@@ -237,6 +352,26 @@ func TestWhatElseSteersAGroupOrACountFailsSynthesis(t *testing.T) {
 				MinCapacity: jsii.Number(1), MaxCapacity: jsii.Number(2), ResourceId: jsii.String("service/shop/web"), ScalableDimension: jsii.String("ecs:service:DesiredCount"), ServiceNamespace: jsii.String("ecs"),
 			})
 		}, `steers the task count of service "web"`},
+		"a scheduled action": {func(s awscdk.Stack, c *Cluster) {
+			awsautoscaling.NewCfnScheduledAction(s, jsii.String("Night"), &awsautoscaling.CfnScheduledActionProps{AutoScalingGroupName: c.groups[0].resource.Ref(), MaxSize: jsii.Number(0)})
+		}, `a scheduled action sets the size of the host group "shop-arm"`},
+		"a scheduled action of another stack": {func(s awscdk.Stack, c *Cluster) {
+			other := beside(s)
+			awsautoscaling.NewCfnScheduledAction(other, jsii.String("Night"), &awsautoscaling.CfnScheduledActionProps{AutoScalingGroupName: c.groups[0].resource.Ref(), MaxSize: jsii.Number(0)})
+		}, `a scheduled action sets the size of the host group "shop-arm"`},
+		"Application Auto Scaling, by references": {func(s awscdk.Stack, c *Cluster) {
+			scalable(s, "service/", *c.made.Ref(), "/", *c.counted["web"].AttrName())
+		}, `steers the task count of service "web"`},
+		"Application Auto Scaling, from another stack": {func(s awscdk.Stack, c *Cluster) {
+			scalable(beside(s), "service/", *c.made.Ref(), "/", *c.counted["jobs"].AttrName())
+		}, `steers the task count of service "jobs"`},
+		"Application Auto Scaling, the cluster by reference": {func(s awscdk.Stack, c *Cluster) {
+			scalable(s, "service/"+*c.made.Ref()+"/jobs")
+		}, `steers the task count of service "jobs"`},
+		"Application Auto Scaling of another cluster's service": {func(s awscdk.Stack, _ *Cluster) {
+			other := awsecs.NewCfnCluster(s, jsii.String("Other"), nil)
+			scalable(s, "service/", *other.Ref(), "/web")
+		}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			said, left := rivalsOf(t, row.add)

@@ -72,7 +72,7 @@ type Cluster struct {
 	groups     []madeGroup
 	repository awsecr.CfnRepository
 	services   map[string]policy.Service
-	rules      map[int]string // whose listener rule has a priority
+	counted    map[string]awsecs.CfnService // the services that were made
 }
 
 // madeGroup is a group that a Cluster made.
@@ -83,14 +83,14 @@ type madeGroup struct {
 
 // NewCluster makes a cluster in a stack. Its error says everything that is wrong
 // with the props; then nothing was made. Synthesis fails where a group is steered
-// by a capacity provider with managed scaling or by a scaling policy of the same
-// app: a group has one owner.
+// by a capacity provider with managed scaling, by a scaling policy or by a
+// scheduled action of the same app: a group has one owner.
 func NewCluster(scope constructs.Construct, id string, props ClusterProps) (*Cluster, error) {
 	props = props.defaulted()
 	if err := props.check(); err != nil {
 		return nil, err
 	}
-	c := &Cluster{props: props, services: map[string]policy.Service{}, rules: map[int]string{}}
+	c := &Cluster{props: props, services: map[string]policy.Service{}, counted: map[string]awsecs.CfnService{}}
 	constructs.NewConstruct_Override(c, scope, jsii.String(id))
 	c.makeNetwork()
 	c.makeCluster()

@@ -35,7 +35,7 @@ func (r *rivals) Validate() *[]*string {
 func (r *rivals) sentence(resource awscdk.CfnResource) string {
 	kind := *resource.CfnResourceType()
 	switch kind {
-	case "AWS::ECS::CapacityProvider", "AWS::AutoScaling::ScalingPolicy", "AWS::ApplicationAutoScaling::ScalableTarget":
+	case "AWS::ECS::CapacityProvider", "AWS::AutoScaling::ScalingPolicy", "AWS::AutoScaling::ScheduledAction", "AWS::ApplicationAutoScaling::ScalableTarget":
 	default:
 		return ""
 	}
@@ -50,8 +50,11 @@ func (r *rivals) sentence(resource awscdk.CfnResource) string {
 		if !r.about(g, properties) || kind == "AWS::ECS::CapacityProvider" && !managed(properties) {
 			continue
 		}
-		if kind == "AWS::ECS::CapacityProvider" {
+		switch kind {
+		case "AWS::ECS::CapacityProvider":
 			return fmt.Sprintf("cluster %q: a capacity provider has managed scaling for the host group %q; plimsoll sets its capacity, so set managed scaling to DISABLED", r.cluster.props.Name, g.Name)
+		case "AWS::AutoScaling::ScheduledAction":
+			return fmt.Sprintf("cluster %q: a scheduled action sets the size of the host group %q; plimsoll sets its capacity, so remove the action", r.cluster.props.Name, g.Name)
 		}
 		return fmt.Sprintf("cluster %q: a scaling policy steers the host group %q; plimsoll sets its capacity, so remove the policy", r.cluster.props.Name, g.Name)
 	}
@@ -61,12 +64,63 @@ func (r *rivals) sentence(resource awscdk.CfnResource) string {
 // countSteered says whether Application Auto Scaling sets the count of a service
 // whose count plimsoll sets.
 func (r *rivals) countSteered(properties string) string {
+	var target struct {
+		ID any `json:"resourceId"`
+	}
+	_ = json.Unmarshal([]byte(properties), &target) // our own JSON; one that names nothing is about nothing of ours
+	id := r.spelled(target.ID)
 	for name, s := range r.cluster.services {
-		if s.Tasks != nil && strings.Contains(properties, `service/`+r.cluster.props.Name+`/`+name+`"`) {
+		if s.Tasks != nil && id == "service/"+r.cluster.props.Name+"/"+name {
 			return fmt.Sprintf("cluster %q: Application Auto Scaling steers the task count of service %q, and so does plimsoll; keep one of the two", r.cluster.props.Name, name)
 		}
 	}
 	return ""
+}
+
+// spelled is a value of a template as a text, in which references to what this
+// cluster made are its names; those to anything else are empty.
+func (r *rivals) spelled(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case map[string]any:
+		if join, ok := v["Fn::Join"].([]any); ok && len(join) == 2 {
+			parts, _ := join[1].([]any)
+			spelled := make([]string, 0, len(parts))
+			for _, p := range parts {
+				spelled = append(spelled, r.spelled(p))
+			}
+			return strings.Join(spelled, r.spelled(join[0]))
+		}
+		return r.referred(v)
+	}
+	return ""
+}
+
+// referred is the name that a reference gives: Ref of a cluster and Name of a
+// service are their names.
+func (r *rivals) referred(v map[string]any) string {
+	if r.cluster.made != nil && refers(v, logicalID(r.cluster.made), "Ref") {
+		return r.cluster.props.Name
+	}
+	for name, made := range r.cluster.counted {
+		if refers(v, logicalID(made), "Name") {
+			return name
+		}
+	}
+	return ""
+}
+
+// refers says whether a value refers to an attribute of the resource with an id.
+// Another stack's come by an export, whose name says of what it is.
+func refers(v map[string]any, id, attribute string) bool {
+	get, _ := v["Fn::GetAtt"].([]any)
+	if attribute == "Ref" && v["Ref"] == id || len(get) == 2 && get[0] == id && get[1] == attribute {
+		return true
+	}
+	export, _ := v["Fn::ImportValue"].(string)
+	_, what, _ := strings.Cut(export, ":ExportsOutput")
+	return strings.HasPrefix(what, attribute+id) || strings.HasPrefix(what, "FnGetAtt"+id+attribute)
 }
 
 // about says whether a resource's properties name a group, by its name, by its
@@ -76,7 +130,8 @@ func (r *rivals) about(g Group, properties string) bool {
 		return true
 	}
 	for _, made := range r.cluster.groups {
-		if made.Name == g.Name && strings.Contains(properties, `"`+logicalID(made.resource)+`"`) {
+		id := logicalID(made.resource)
+		if made.Name == g.Name && (strings.Contains(properties, `"`+id+`"`) || strings.Contains(properties, ":ExportsOutputRef"+id)) {
 			return true
 		}
 	}

@@ -92,7 +92,12 @@ func makeWorld() (world, error) {
 		"Plain": func(s awscdk.Stack) (*Cluster, error) { return plainShop(s, usual()) },
 		"Again": func(s awscdk.Stack) (*Cluster, error) { return plainShop(s, usual()) },
 		"Changed": func(s awscdk.Stack) (*Cluster, error) {
-			return plainShop(s, choices{image: "example.com/web:2", minimum: 3, most: 40, cpu: 75, hosts: 30})
+			return plainShop(s, choices{image: "example.com/web:2", minimum: 3, most: 40, cpu: 75, hosts: 30, container: "app", port: 8080})
+		},
+		"Ported": func(s awscdk.Stack) (*Cluster, error) {
+			ch := usual()
+			ch.container, ch.port = "front", 9090
+			return plainShop(s, ch)
 		},
 		"Rich":     richShop,
 		"Existing": existingShop,
@@ -201,10 +206,12 @@ type choices struct {
 	minimum, most int
 	cpu           float64
 	hosts         int
+	container     string // of web
+	port          int    // that it listens on
 }
 
 func usual() choices {
-	return choices{image: "example.com/web:1", minimum: 2, most: 20, cpu: 60, hosts: 20}
+	return choices{image: "example.com/web:1", minimum: 2, most: 20, cpu: 60, hosts: 20, container: "app", port: 8080}
 }
 
 // plainShop is a cluster with two services and next to nothing but defaults.
@@ -217,7 +224,7 @@ func plainShop(stack awscdk.Stack, ch choices) (*Cluster, error) {
 	}
 	if _, err := NewService(shop, "Web", ServiceProps{
 		Cluster: shop, Name: "web",
-		Containers: []Container{{Image: ch.image, CPU: 256, Memory: 512, Ports: []Port{{Container: 8080}}}},
+		Containers: []Container{{Name: ch.container, Image: ch.image, CPU: 256, Memory: 512, Ports: []Port{{Container: ch.port}}}},
 		Targets:    []Target{{Priority: 10, Paths: []string{"/*"}}},
 		Scaling:    policy.Service{Tasks: &policy.Tasks{Min: ch.minimum, Max: ch.most}, Scale: []policy.Target{{Metric: "cpu", Target: ch.cpu}}},
 	}); err != nil {

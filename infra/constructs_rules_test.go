@@ -9,7 +9,9 @@ import (
 )
 
 // ours are the stacks with constructs of ours.
-func ours() []string { return []string{"Plain", "Again", "Changed", "Rich", "Existing", "Bare"} }
+func ours() []string {
+	return []string{"Plain", "Again", "Changed", "Ported", "Rich", "Existing", "Bare"}
+}
 
 func TestNagFindsNothingButWhatIsCareless(t *testing.T) {
 	w := theWorld(t)
@@ -89,33 +91,67 @@ func TestNoTemplateSetsADesiredCount(t *testing.T) {
 }
 
 func TestAnUpdateTouchesNeitherCountsNorListenerRules(t *testing.T) {
-	w := theWorld(t)
-	before, after := w.stacks["Plain"].Resources, w.stacks["Changed"].Resources
-	if len(before) != len(after) {
-		t.Errorf("%d resources became %d", len(before), len(after))
+	for _, row := range []struct {
+		name, stack    string
+		changed        []string // types of resources, whose properties are others or that are new
+		changedNothing []string
+	}{
+		{"a new image and policy", "Changed", []string{"AWS::ECS::TaskDefinition", "AWS::AutoScaling::AutoScalingGroup"}, []string{listenerRules, targetGroups, "AWS::ECS::Service"}},
+		// The rule leads to a new group then, and must be the same rule: ELB refuses a
+		// second one of its priority.
+		{"a container renamed, on another port", "Ported", []string{"AWS::ECS::TaskDefinition", targetGroups, listenerRules}, []string{"AWS::AutoScaling::AutoScalingGroup"}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			changed := changesOf(t, theWorld(t).stacks["Plain"].Resources, theWorld(t).stacks[row.stack].Resources)
+			for _, kind := range row.changed {
+				if !changed[kind] {
+					t.Errorf("only %v change, and no %s: nothing was compared", changed, kind)
+				}
+			}
+			for _, kind := range row.changedNothing {
+				if changed[kind] {
+					t.Errorf("%s changes", kind)
+				}
+			}
+		})
 	}
+}
+
+// The types that hold the way of requests into a service.
+const (
+	listenerRules = "AWS::ElasticLoadBalancingV2::ListenerRule"
+	targetGroups  = "AWS::ElasticLoadBalancingV2::TargetGroup"
+)
+
+// changesOf are the types of what an update changes. It may make and drop target
+// groups, and change no count, no priority and no rule's conditions.
+func changesOf(t *testing.T, before, after map[string]deployed) map[string]bool {
+	t.Helper()
 	changed := map[string]bool{}
+	for id, is := range after {
+		if _, there := before[id]; !there {
+			changed[is.Type] = true
+			if is.Type != targetGroups {
+				t.Errorf("%s is new", id)
+			}
+		}
+	}
 	for id, was := range before {
 		is, there := after[id]
-		if !there {
+		if !there && was.Type != targetGroups {
 			t.Errorf("%s is gone", id)
 		}
-		if text(was) == text(is) {
+		if !there || text(was) == text(is) {
 			continue
 		}
 		changed[was.Type] = true
-		for _, property := range []string{"DesiredCount", "DesiredCapacity"} {
+		for _, property := range []string{"DesiredCount", "DesiredCapacity", "Priority", "Conditions", "ListenerArn"} {
 			if text(was.Properties[property]) != text(is.Properties[property]) {
 				t.Errorf("%s of %s changed", property, id)
 			}
 		}
 	}
-	if changed["AWS::ElasticLoadBalancingV2::ListenerRule"] || changed["AWS::ElasticLoadBalancingV2::TargetGroup"] || changed["AWS::ECS::Service"] {
-		t.Errorf("a new image and policy change %v", changed)
-	}
-	if !changed["AWS::ECS::TaskDefinition"] || !changed["AWS::AutoScaling::AutoScalingGroup"] {
-		t.Errorf("a new image and maximum change only %v: nothing was compared", changed)
-	}
+	return changed
 }
 
 func TestTheInternetReachesListenersOnly(t *testing.T) {

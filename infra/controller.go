@@ -9,6 +9,7 @@ package infra
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -35,7 +36,7 @@ type ControllerProps struct {
 	Dist string
 
 	// HostRoles are the ARNs of the roles that the host groups' launch templates
-	// hand to instances. LaunchInstances must be allowed to pass them; without
+	// hand to instances, each in full. LaunchInstances must be allowed to pass them; without
 	// that, hosts are started by raising the groups' desired capacity, which tells
 	// of missing capacity minutes later. Default: none.
 	HostRoles []string
@@ -73,6 +74,9 @@ func NewController(scope constructs.Construct, id string, p ControllerProps) (*C
 	if err != nil {
 		return nil, fmt.Errorf("pack the policy: %w", err)
 	}
+	if err := p.check(scope); err != nil {
+		return nil, err
+	}
 	if p.Dist == "" {
 		p.Dist = "dist"
 	}
@@ -95,6 +99,36 @@ func NewController(scope constructs.Construct, id string, p ControllerProps) (*C
 	c.draw(p.Policies)
 	c.outputs()
 	return c, nil
+}
+
+// check says what is wrong with the props beside the policies, alone and beside
+// the other controllers of the app.
+func (p ControllerProps) check(scope constructs.Construct) error {
+	var f findings
+	for _, role := range p.HostRoles {
+		f.need(unknown(role) || hostRole().MatchString(role), "the host role %q must be a role's ARN in full, such as arn:aws:iam::111122223333:role/hosts: the controller may pass it on", role)
+	}
+	stack := awscdk.Stack_Of(scope)
+	all := notes{scope}
+	where := *stack.Node().Path()
+	f.need(all.of("controller", where) == "", "the stack %s has a controller already: give each a stack of its own, for the names of their alarms end with the stack's", *stack.StackName())
+	for _, name := range p.Policies.Clusters() {
+		other := all.of("cluster", *stack.Environment()+" "+name)
+		f.need(other == "", "the cluster %q is steered by the controller of the stack %s already: a cluster has one", name, other)
+	}
+	if err := f.err(); err != nil {
+		return err
+	}
+	all.take("controller", where, where)
+	for _, name := range p.Policies.Clusters() {
+		all.take("cluster", *stack.Environment()+" "+name, *stack.StackName())
+	}
+	return nil
+}
+
+// hostRole matches the ARN of one role: with * or ? it would be many.
+func hostRole() *regexp.Regexp {
+	return regexp.MustCompile(`^arn:[a-z-]+:iam::\d{12}:role/[\w+=,.@/-]+$`)
 }
 
 // Policies are those that the controller was given. (jsii takes a struct for a

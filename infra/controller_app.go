@@ -26,7 +26,7 @@ const (
 //
 // What can be set, by --context NAME=VALUE or in cdk.json: policy, files with a
 // comma between; stack, the stack's name; hostRoles, ARNs with a comma between,
-// see ControllerProps. For policy the environment has PLIMSOLL_POLICY too.
+// see ControllerProps. In cdk.json policy and hostRoles may be lists. For policy the environment has PLIMSOLL_POLICY too.
 func Run(env func(string) string, told io.Writer) int {
 	return synth(awscdk.AppProps{}, env, told)
 }
@@ -82,7 +82,10 @@ func tell(told io.Writer, err error) int {
 
 // build puts the stack into the app.
 func build(app awscdk.App, env func(string) string, told io.Writer) error {
-	files := list(setting(app, "policy", env("PLIMSOLL_POLICY")))
+	files, err := listed(app, "policy", env("PLIMSOLL_POLICY"))
+	if err != nil {
+		return err
+	}
 	if len(files) == 0 {
 		files = []string{usualPolicy}
 		if _, err := os.Stat(usualPolicy); errors.Is(err, fs.ErrNotExist) {
@@ -94,18 +97,52 @@ func build(app awscdk.App, env func(string) string, told io.Writer) error {
 	if err != nil {
 		return err
 	}
-	name := setting(app, "stack", "plimsoll")
+	name, err := stackName(app)
+	if err != nil {
+		return err
+	}
+	roles, err := listed(app, "hostRoles", "")
+	if err != nil {
+		return err
+	}
 	stack := awscdk.NewStack(app, &name, &awscdk.StackProps{Description: jsii.String("plimsoll: scales the hosts and tasks of ECS clusters")})
-	_, err = NewController(stack, "Controller", ControllerProps{Policies: set, HostRoles: list(setting(app, "hostRoles", ""))})
+	_, err = NewController(stack, "Controller", ControllerProps{Policies: set, HostRoles: roles})
 	return err
 }
 
-// setting is a value of the app's context.
-func setting(app awscdk.App, name, otherwise string) string {
-	if s, ok := app.Node().TryGetContext(&name).(string); ok && s != "" {
-		return s
+// stackName is the stack's name by the app's context.
+func stackName(app awscdk.App) (string, error) {
+	switch v := app.Node().TryGetContext(jsii.String("stack")).(type) {
+	case nil:
+		return "plimsoll", nil
+	case string:
+		return or(v, "plimsoll"), nil
+	default:
+		return "", fmt.Errorf("the context's stack must be a text, the stack's name, not %v", v)
 	}
-	return otherwise
+}
+
+// listed is a setting of the app's context: a list of texts, or one text with a
+// comma between.
+func listed(app awscdk.App, name, otherwise string) ([]string, error) {
+	value := app.Node().TryGetContext(&name)
+	switch v := value.(type) {
+	case nil:
+		return list(otherwise), nil
+	case string:
+		return list(or(v, otherwise)), nil
+	case []any:
+		all := make([]string, 0, len(v))
+		for _, one := range v {
+			text, ok := one.(string)
+			if !ok {
+				return nil, fmt.Errorf("the context's %s must be a list of texts, and %v is none", name, one)
+			}
+			all = append(all, text)
+		}
+		return all, nil
+	}
+	return nil, fmt.Errorf("the context's %s must be a text or a list of texts, not %v", name, value)
 }
 
 // list is what stands between commas.

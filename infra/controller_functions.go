@@ -43,12 +43,16 @@ const timeout = 60
 // end: reserved concurrency would take from the account's and throttle instead
 // of waiting. A cluster is one message group, so it never has two rounds.
 func (c *Controller) shape(name string, clusters int) shape {
-	s := shape{memory: reconcile.Memory, batch: 1, side: max(2, float64(clusters)), queue: c.reconcile.live, what: "plimsoll: looks at a cluster, decides, acts"}
+	s, runtime := shape{memory: reconcile.Memory, batch: 1, side: max(2, float64(clusters)), queue: c.reconcile.live, what: "plimsoll: looks at a cluster, decides, acts"}, reconcile.Runtime()
 	s.environment = map[string]*string{"PLIMSOLL_TABLE": c.Table.TableName(), "PLIMSOLL_INGRESS_QUEUE": c.ingress.live.QueueUrl()}
 	if name == "ingest" {
 		s.what, s.memory, s.batch, s.side, s.queue = "plimsoll: hears events and wakes the clusters concerned", ingest.Memory, 10, 5, c.ingress.live
+		runtime = ingest.Runtime()
 		s.environment["PLIMSOLL_ACCOUNT"] = awscdk.Aws_ACCOUNT_ID()
 		s.environment["PLIMSOLL_RECONCILE_QUEUE"] = c.reconcile.live.QueueUrl()
+	}
+	for name, v := range runtime {
+		s.environment[name] = jsii.String(v)
 	}
 	return s
 }
@@ -66,6 +70,10 @@ func (c *Controller) deploy(f function, p ControllerProps, packed []byte) error 
 	scope := constructs.NewConstruct(c.Construct, jsii.String(capital(f.name)))
 	logs := awslogs.NewLogGroup(scope, jsii.String("Logs"), &awslogs.LogGroupProps{Retention: p.LogRetention})
 	s := c.shape(f.name, len(p.Policies))
+	role, err := c.role(scope, f, p, logs)
+	if err != nil {
+		return err
+	}
 	made := awslambda.NewFunction(scope, jsii.String("Function"), &awslambda.FunctionProps{
 		Description:   &s.what,
 		Code:          awslambda.Code_FromAsset(&folder, nil),
@@ -74,7 +82,7 @@ func (c *Controller) deploy(f function, p ControllerProps, packed []byte) error 
 		Handler:       jsii.String("bootstrap"),
 		MemorySize:    &s.memory,
 		Timeout:       seconds(timeout),
-		Role:          c.role(scope, f, p, logs),
+		Role:          role,
 		LogGroup:      logs,
 		Environment:   &s.environment,
 		RecursiveLoop: awslambda.RecursiveLoop_ALLOW, // a round that asks for another look is one, and meant
@@ -95,21 +103,40 @@ func quietLint(f awslambda.Function) {
 	}
 }
 
-// role is a role with the function's rights.
-func (c *Controller) role(scope constructs.Construct, f function, p ControllerProps, logs awslogs.LogGroup) awsiam.Role {
-	r := awsiam.NewRole(scope, jsii.String("Role"), &awsiam.RoleProps{
-		AssumedBy: awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil),
-	})
-	g := ground{
+// ground is what the function's rights are about.
+func (c *Controller) ground(p ControllerProps, logs awslogs.LogGroup) ground {
+	return ground{
 		policies: p.Policies, hostRoles: p.HostRoles,
 		partition: *awscdk.Aws_PARTITION(), region: *awscdk.Aws_REGION(), account: *awscdk.Aws_ACCOUNT_ID(),
 		logs: *logs.LogGroupArn(), table: *c.Table.TableArn(), ingress: *c.ingress.live.QueueArn(), reconcile: *c.reconcile.live.QueueArn(),
 	}
-	for _, s := range f.statements(g) {
-		r.AddToPrincipalPolicy(awsiam.NewPolicyStatement(s.props()))
+}
+
+// role is a role with the function's rights: its own policy, and managed ones for
+// what has no room there. CDK would spread them too, by estimates that are twice
+// the truth.
+func (c *Controller) role(scope constructs.Construct, f function, p ControllerProps, logs awslogs.LogGroup) (awsiam.Role, error) {
+	g := c.ground(p, logs)
+	documents := g.documents(f.statements(g))
+	if more := len(documents) - 1; more > mostPolicies {
+		return nil, fmt.Errorf("the rights of %s over %d clusters take %d managed policies, and a role has %d at most; give some of the clusters to a controller of their own, in another stack", f.name, len(p.Policies), more, mostPolicies)
+	}
+	r := awsiam.NewRole(scope, jsii.String("Role"), &awsiam.RoleProps{
+		AssumedBy: awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil),
+	})
+	for n, statements := range documents {
+		var all []awsiam.PolicyStatement
+		for _, s := range statements {
+			all = append(all, awsiam.NewPolicyStatement(s.props()))
+		}
+		if n == 0 {
+			awsiam.NewPolicy(r, jsii.String("Rights"), &awsiam.PolicyProps{Statements: &all, Roles: &[]awsiam.IRole{r}})
+			continue
+		}
+		awsiam.NewManagedPolicy(r, jsii.String(fmt.Sprintf("MoreRights%d", n)), &awsiam.ManagedPolicyProps{Statements: &all, Roles: &[]awsiam.IRole{r}})
 	}
 	excuse(r, f, g, logs)
-	return r
+	return r, nil
 }
 
 // props are the statement as CDK takes it.

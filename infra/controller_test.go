@@ -3,6 +3,7 @@ package infra
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/plimsoll-ecs/plimsoll/events"
+	"github.com/plimsoll-ecs/plimsoll/functions/ingest"
+	"github.com/plimsoll-ecs/plimsoll/functions/reconcile"
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
 	"github.com/plimsoll-ecs/plimsoll/pkg/store"
 )
@@ -80,38 +83,50 @@ func TestTheAlarmsAreThoseOfThePolicies(t *testing.T) {
 	}
 }
 
+// TestAnOperatorIsToldByTheTopic has all that each alarm compares: one that looks
+// at less, or takes silence for health, rings when it is too late.
 func TestAnOperatorIsToldByTheTopic(t *testing.T) {
 	s := whole(t)
 	topic := "<" + s.one(t, "AWS::SNS::Topic", "") + ">"
-	watched := map[string]int{}
+	of := func(name, kind, part string) string {
+		return "{Name:" + name + " Value:<" + s.one(t, kind, part) + ">}"
+	}
+	queue := func(name string) string {
+		ids := slices.DeleteFunc(s.all("AWS::SQS::Queue"), func(id string) bool {
+			return !strings.Contains(id, strings.TrimSuffix(name, "Dead")) || strings.Contains(id, "Dead") != strings.HasSuffix(name, "Dead")
+		})
+		return "{Name:QueueName Value:<" + strings.Join(ids, " ") + ".QueueName>}"
+	}
+	ingest, reconcile := of("FunctionName", "AWS::Lambda::Function", "Ingest"), of("FunctionName", "AWS::Lambda::Function", "Reconcile")
+	want := map[string]string{
+		"SweepMissing":        "Sum of Invocations " + of("RuleName", "AWS::Events::Rule", "Sweep") + " in 1 x 300 s LessThanThreshold 1, missing breaching",
+		"RoundsMissing":       "Sum of Invocations " + reconcile + " in 1 x 300 s LessThanThreshold 1, missing breaching",
+		"RoundsFailing/prod":  "Minimum of RoundsFailed {Name:Cluster Value:prod} in 1 x 300 s GreaterThanOrEqualToThreshold 1, missing breaching",
+		"RoundsFailing/stage": "Minimum of RoundsFailed {Name:Cluster Value:stage} in 1 x 300 s GreaterThanOrEqualToThreshold 1, missing breaching",
+		"IngressDead":         "Maximum of ApproximateNumberOfMessagesVisible " + queue("IngressQueueDead") + " in 1 x 60 s GreaterThanThreshold 0, missing notBreaching",
+		"ReconcileDead":       "Maximum of ApproximateNumberOfMessagesVisible " + queue("ReconcileQueueDead") + " in 1 x 60 s GreaterThanThreshold 0, missing notBreaching",
+		"IngressOld":          "Maximum of ApproximateAgeOfOldestMessage " + queue("IngressQueue") + " in 1 x 60 s GreaterThanThreshold 300, missing notBreaching",
+		"ReconcileOld":        "Maximum of ApproximateAgeOfOldestMessage " + queue("ReconcileQueue") + " in 1 x 60 s GreaterThanThreshold 300, missing notBreaching",
+		"IngestErrors":        "Sum of Errors " + ingest + " in 1 x 300 s GreaterThanThreshold 0, missing notBreaching",
+		"ReconcileErrors":     "Sum of Errors " + reconcile + " in 1 x 300 s GreaterThanThreshold 0, missing notBreaching",
+		"IngestThrottles":     "Sum of Throttles " + ingest + " in 3 x 300 s GreaterThanThreshold 0, missing notBreaching",
+		"ReconcileThrottles":  "Sum of Throttles " + reconcile + " in 3 x 300 s GreaterThanThreshold 0, missing notBreaching",
+	}
 	for _, id := range s.all("AWS::CloudWatch::Alarm") {
 		r := s.Resources[id]
-		if flat(r.get("AlarmActions")) == topic && flat(r.get("OKActions")) == topic {
-			watched[flat(r.get("MetricName"))+" of "+flat(r.get("Dimensions"))]++
+		name, own := strings.CutSuffix(flat(r.get("AlarmName")), "/<AWS::StackName>")
+		if !own {
+			continue
 		}
-	}
-	value := func(name, v string) string { return "{Name:" + name + " Value:<" + v + ">}" }
-	var want []string
-	for _, q := range s.all("AWS::SQS::Queue") {
-		metric := "ApproximateAgeOfOldestMessage"
-		if strings.Contains(q, "Dead") {
-			metric = "ApproximateNumberOfMessagesVisible"
+		got := fmt.Sprintf("%v of %v %s in %v x %v s %v %v, missing %v", r.get("Statistic"), r.get("MetricName"), flat(r.get("Dimensions")),
+			r.get("EvaluationPeriods"), r.get("Period"), r.get("ComparisonOperator"), r.get("Threshold"), r.get("TreatMissingData"))
+		if got != want[name] || flat(r.get("AlarmActions")) != topic || flat(r.get("OKActions")) != topic || r.get("DatapointsToAlarm") != nil {
+			t.Errorf("%s: %s\nwant %s", name, got, want[name])
 		}
-		want = append(want, metric+" of "+value("QueueName", q+".QueueName"))
+		delete(want, name)
 	}
-	for _, f := range s.all("AWS::Lambda::Function") {
-		want = append(want, "Errors of "+value("FunctionName", f), "Throttles of "+value("FunctionName", f))
-	}
-	want = append(want, "Invocations of "+value("RuleName", s.one(t, "AWS::Events::Rule", "Sweep")),
-		"Invocations of "+value("FunctionName", s.one(t, "AWS::Lambda::Function", "Reconcile")))
-	for _, w := range want {
-		if watched[w] != 1 {
-			t.Errorf("%d alarms on %s", watched[w], w)
-		}
-		delete(watched, w)
-	}
-	for w := range watched {
-		t.Errorf("nobody expects the alarm on %s", w)
+	for name := range want {
+		t.Errorf("there is no alarm %s", name)
 	}
 	if p := flat(s.Resources[s.one(t, "AWS::SNS::TopicPolicy", "")].get("PolicyDocument", "Statement")); !strings.Contains(p, "Service:cloudwatch.amazonaws.com") {
 		t.Errorf("alarms may not publish: %s", p)
@@ -207,6 +222,7 @@ func TestEachFunctionGetsWhatItsMainReads(t *testing.T) {
 	if err != nil || len(dirs) != len(functions()) {
 		t.Fatalf("%d functions have a main, the deployment knows %d: add the new one to functions(), %v", len(dirs), len(functions()), err)
 	}
+	goes := map[string]map[string]string{"ingest": ingest.Runtime(), "reconcile": reconcile.Runtime()}
 	for _, f := range functions() {
 		r := s.Resources[s.one(t, "AWS::Lambda::Function", capital(f.name))]
 		given, _ := r.get("Environment", "Variables").(map[string]any)
@@ -215,6 +231,12 @@ func TestEachFunctionGetsWhatItsMainReads(t *testing.T) {
 			t.Fatal(err)
 		}
 		read := map[string]bool{}
+		for name, want := range goes[f.name] { // which Go reads, not the main
+			read[name] = true
+			if given[name] != want {
+				t.Errorf("%s is given %s=%v, and not %s", f.name, name, given[name], want)
+			}
+		}
 		for _, m := range getenv.FindAllSubmatch(main, -1) {
 			read[string(m[1])] = true
 			if given[string(m[1])] == nil {

@@ -3,6 +3,7 @@ package infra
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -88,4 +89,26 @@ func keepsLogs(days int) bool { return holds(logDays, fmt.Sprint(days)) }
 func accept(on constructs.IConstruct, rule, reason string) {
 	suppression := &cdknag.NagPackSuppression{Id: jsii.String("AwsSolutions-" + rule), Reason: jsii.String(reason)}
 	cdknag.NagSuppressions_AddResourceSuppressions(on, &[]*cdknag.NagPackSuppression{suppression}, jsii.Bool(true))
+}
+
+// notes are what the constructs of an app tell each other of things that only one
+// of them may have. They are on its root, as metadata, and in no template.
+type notes struct{ scope constructs.Construct }
+
+// of is who has taken a thing; empty: nobody.
+func (n notes) of(kind, thing string) string {
+	for _, m := range *n.scope.Node().Root().Node().Metadata() {
+		if *m.Type == "plimsoll:"+kind {
+			owner, found := strings.CutPrefix(fmt.Sprint(m.Data), thing+"\n")
+			if found {
+				return owner
+			}
+		}
+	}
+	return ""
+}
+
+// take notes who has taken a thing.
+func (n notes) take(kind, thing, owner string) {
+	n.scope.Node().Root().Node().AddMetadata(jsii.String("plimsoll:"+kind), thing+"\n"+owner, nil)
 }

@@ -74,8 +74,8 @@ func TestThePageOfOperationsLeadsSomewhere(t *testing.T) {
 }
 
 // told are the names of the alarms that an operator is told of.
-func told(t *testing.T) []string {
-	s := whole(t)
+func told(t *testing.T, s template) []string {
+	t.Helper()
 	topic := "<" + s.one(t, "AWS::SNS::Topic", "") + ">"
 	var names []string
 	for _, id := range s.all("AWS::CloudWatch::Alarm") {
@@ -91,7 +91,7 @@ func TestThePageExplainsTheAlarmsOfTheDeployment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	alarms := told(t)
+	alarms := told(t, whole(t))
 	if missing := unexplained(string(raw), alarms); len(missing) > 0 {
 		t.Errorf("docs/operations.md does not say what to do on %v", missing)
 	}
@@ -118,7 +118,9 @@ func TestTheCostCountsWhatTheDeploymentHas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	deployed := map[string]int{"ownAlarms": len(told(t)), "ownDashboards": len(whole(t).all("AWS::CloudWatch::Dashboard"))}
+	one := len(told(t, of(t, ControllerProps{Policies: testPolicies()[:1]})))
+	each := len(told(t, whole(t))) - one // of the second cluster
+	deployed := map[string]int{"ownAlarms": one - each, "clusterAlarms": each, "ownDashboards": len(whole(t).all("AWS::CloudWatch::Dashboard"))}
 	for _, wrong := range miscounted(string(raw), deployed) {
 		t.Error(wrong)
 	}

@@ -142,7 +142,7 @@ func (f function) statements(g ground) []statement {
 		s := g.at(p)
 		slices.Sort(actions[p])
 		s.actions = slices.Compact(actions[p])
-		all = append(all, s.chunks()...)
+		all = append(all, g.chunks(s)...)
 	}
 	return all
 }

@@ -2,6 +2,7 @@ package infra
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
@@ -48,10 +49,6 @@ const (
 // everything is the resource of actions that know no other.
 const everything = "*"
 
-// chunk bounds the resources of one statement, since a policy document may not
-// exceed 6,144 characters.
-const chunk = 40
-
 // ground is what a deployment's rights can be about. ARNs may hold CDK's tokens.
 type ground struct {
 	policies                   policy.Set
@@ -67,7 +64,8 @@ type statement struct {
 	actions    []string
 	resources  []string
 	conditions map[string]map[string]any
-	why        string // where a resource has a *: why
+	clusters   []string // ARNs, as many as resources: each resource counts only in its cluster
+	why        string   // where a resource has a *: why
 }
 
 // at is the statement about a place, without its actions.
@@ -108,19 +106,19 @@ func (g ground) own(p place) statement {
 
 // look is about what a round reads.
 func (g ground) look(p place) statement {
-	clusters := g.policies.Clusters()
-	within := map[string]map[string]any{"ArnEquals": {"ecs:cluster": g.each(clusters, "cluster/%s")}}
+	names := g.policies.Clusters()
+	clusters := g.each(names, "cluster/%s")
 	switch p {
 	case readClusters:
-		return statement{resources: g.each(clusters, "cluster/%s")}
+		return statement{resources: clusters}
 	case readHosts:
-		return statement{resources: g.each(clusters, "container-instance/%s/*"), conditions: within, why: "A round reads every host of its cluster, whose ids nobody knows before."}
+		return statement{resources: g.each(names, "container-instance/%s/*"), clusters: clusters, why: "A round reads every host of its cluster, whose ids nobody knows before."}
 	case readServices:
-		return statement{resources: g.each(clusters, "service/%s/*"), conditions: within, why: "A round reads the services of its cluster by the names in the policy."}
+		return statement{resources: g.each(names, "service/%s/*"), clusters: clusters, why: "A round reads the services of its cluster by the names in the policy."}
 	case readTasks:
-		return statement{resources: g.each(clusters, "task/%s/*"), conditions: within, why: "A round reads every task of its cluster, whose ids nobody knows before."}
+		return statement{resources: g.each(names, "task/%s/*"), clusters: clusters, why: "A round reads every task of its cluster, whose ids nobody knows before."}
 	case listTasks:
-		return statement{resources: []string{everything}, conditions: within, why: "ECS judges ListTasks by the container instances of its filter, or by * without one; the condition names the cluster."}
+		return statement{resources: slices.Repeat([]string{everything}, len(names)), clusters: clusters, why: "ECS judges ListTasks by the container instances of its filter, or by * without one; the condition names the cluster."}
 	case readDefinitions:
 		return statement{resources: []string{everything}, why: "DescribeTaskDefinition knows no resource, so IAM takes only *."}
 	case readGroups:
@@ -141,8 +139,8 @@ func (g ground) change(p place) statement {
 	switch p {
 	case changeHosts:
 		return statement{
-			resources: g.each(clusters, "container-instance/%s/*"), why: "Which host is drained only a round knows; it is one of the cluster's.",
-			conditions: map[string]map[string]any{"ArnEquals": {"ecs:cluster": g.each(clusters, "cluster/%s")}},
+			resources: g.each(clusters, "container-instance/%s/*"), clusters: g.each(clusters, "cluster/%s"),
+			why: "Which host is drained only a round knows; it is one of the cluster's.",
 		}
 	case changeServices:
 		return statement{resources: g.counted(acting)}
@@ -228,18 +226,4 @@ func (g ground) ofEC2() []string {
 // arn is an ARN of this account and Region.
 func (g ground) arn(service, rest string) string {
 	return "arn:" + g.partition + ":" + service + ":" + g.region + ":" + g.account + ":" + rest
-}
-
-// chunks are the statement in as many as its resources need; none without any.
-func (s statement) chunks() []statement {
-	var all []statement
-	for n := 0; n*chunk < len(s.resources); n++ {
-		next := s
-		next.resources = s.resources[n*chunk : min((n+1)*chunk, len(s.resources))]
-		if n > 0 {
-			next.id = fmt.Sprintf("%s%d", s.id, n+1)
-		}
-		all = append(all, next)
-	}
-	return all
 }

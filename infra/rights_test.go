@@ -2,12 +2,15 @@ package infra
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
@@ -261,18 +264,26 @@ func TestWhatIsChangedIsNamed(t *testing.T) {
 	at := func(service, rest string) string {
 		return own + service + ":<AWS::Region>:<AWS::AccountId>:" + rest
 	}
+	// What EC2 makes or uses for an instant fleet; images and snapshots may be
+	// another account's.
+	var launched []string
+	for kind := range strings.FieldsSeq("capacity-reservation fleet instance key-pair launch-template network-interface placement-group security-group spot-instances-request subnet volume") {
+		launched = append(launched, at("ec2", kind+"/*"))
+	}
+	launched = append(launched, own+"ec2:<AWS::Region>::image/*", own+"ec2:<AWS::Region>::snapshot/*")
 	want := map[string]struct{ resources, conditions string }{
+		"ReadTemplates":  {"*", "<nil>"},
 		"ChangeServices": {at("ecs", "service/prod/web"), "<nil>"},
 		"ChangeGroups":   {at("autoscaling", "autoScalingGroup:*:autoScalingGroupName/prod-a") + " " + at("autoscaling", "autoScalingGroup:*:autoScalingGroupName/prod-b"), "<nil>"},
 		"ChangeHosts":    {at("ecs", "container-instance/prod/*"), "{ArnEquals:{ecs:cluster:" + at("ecs", "cluster/prod") + "}}"},
 		"TagHosts":       {at("ec2", "*/*"), "{StringEquals:{ec2:CreateAction:CreateFleet RunInstances}}"},
 		"PassRoles":      {testHostRole, "{StringLike:{iam:PassedToService:ec2.amazonaws.com*}}"},
-		"LaunchHosts":    {"", "{Bool:{aws:ViaAWSService:true}}"},
+		"LaunchHosts":    {strings.Join(launched, " "), "{Bool:{aws:ViaAWSService:true}}"},
 	}
 	for _, a := range roleOf(t, whole(t), "Reconcile") {
 		w, ok := want[a.id]
 		delete(want, a.id)
-		if ok && (w.resources != "" && strings.Join(a.resources, " ") != w.resources || a.conditions != w.conditions) {
+		if ok && (strings.Join(a.resources, " ") != w.resources || a.conditions != w.conditions) {
 			t.Errorf("%s: %v, %s", a.id, a.resources, a.conditions)
 		}
 		if strings.Contains(strings.Join(a.resources, " "), "stage") && strings.HasPrefix(a.id, "Change") {
@@ -355,14 +366,100 @@ func TestManyServicesAreSpreadOverStatements(t *testing.T) {
 	ids := map[string]int{}
 	resources := 0
 	for _, s := range all {
-		if ids[s.id]++; ids[s.id] > 1 || len(s.resources) > chunk || len(s.resources) == 0 {
+		if ids[s.id]++; ids[s.id] > 1 || len(strings.Join(s.resources, `","`)) > chunk || len(s.resources) == 0 {
 			t.Errorf("%s: %d times, %d resources", s.id, ids[s.id], len(s.resources))
 		}
 		if strings.HasPrefix(s.id, "ChangeServices") {
 			resources += len(s.resources)
 		}
 	}
-	if resources != 101 || ids["ChangeServices3"] != 1 {
+	if resources != 101 || ids["ChangeServices4"] != 1 {
 		t.Errorf("%d services in %v", resources, ids)
+	}
+}
+
+// many are policies of so many clusters, two groups and two services each.
+func many(clusters int) policy.Set {
+	var set policy.Set
+	for n := range clusters {
+		p := testPolicies()[0]
+		p.Cluster = fmt.Sprintf("production-%03d", n)
+		p.Hosts = []policy.HostGroup{{Group: p.Cluster + "-a", Min: 1, Max: 2}, {Group: p.Cluster + "-b", Min: 1, Max: 2}}
+		p.Services = map[string]policy.Service{"web": {Tasks: &policy.Tasks{Min: 1, Max: 2}}, "jobs": {Tasks: &policy.Tasks{Min: 1, Max: 2}}}
+		set = append(set, p)
+	}
+	return set
+}
+
+// literal is a value of a template with its references as texts.
+func literal(v any) any {
+	switch v := v.(type) {
+	case []any:
+		all := make([]any, len(v))
+		for n, one := range v {
+			all[n] = literal(one)
+		}
+		return all
+	case map[string]any:
+		if v["Ref"] != nil || v["Fn::GetAtt"] != nil || v["Fn::Join"] != nil {
+			return flat(v)
+		}
+		all := map[string]any{}
+		for key, one := range v {
+			all[key] = literal(one)
+		}
+		return all
+	}
+	return v
+}
+
+// long puts in what CloudFormation does, as long as it can be.
+func long(text string) string {
+	text = strings.NewReplacer(`\u003c`, "<", `\u003e`, ">").Replace(text) // as JSON writes them
+	text = strings.NewReplacer("<AWS::Partition>", "aws-us-gov", "<AWS::Region>", "ap-northeast-1", "<AWS::AccountId>", "111122223333").Replace(text)
+	return regexp.MustCompile(`<[A-Za-z0-9]+(\.Arn)?>`).ReplaceAllString(text, "arn:aws-us-gov:dynamodb:ap-northeast-1:111122223333:"+strings.Repeat("x", 90))
+}
+
+func TestManyClustersFitIntoARole(t *testing.T) {
+	s := of(t, ControllerProps{Policies: many(50)})
+	policies := 0
+	for _, kind := range []string{"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"} {
+		for _, id := range s.all(kind) {
+			if !strings.Contains(id, "Reconcile") {
+				continue
+			}
+			policies++
+			most := map[string]int{"AWS::IAM::Policy": ownSize, "AWS::IAM::ManagedPolicy": managedSize}[kind]
+			if n := len(long(text(literal(s.Resources[id].get("PolicyDocument"))))); n > most {
+				t.Errorf("%s has %d characters, and IAM takes %d", id, n, most)
+			}
+		}
+	}
+	if policies < 3 || policies > 1+mostPolicies {
+		t.Errorf("%d policies", policies)
+	}
+	named := regexp.MustCompile(`production-\d+`)
+	clusters := map[string]int{}
+	for _, a := range roleOf(t, s, "Reconcile") {
+		if !strings.HasPrefix(a.conditions, "{ArnEquals:") {
+			continue
+		}
+		within := named.FindAllString(a.conditions, -1)
+		if of := named.FindAllString(strings.Join(a.resources, " "), -1); len(of) > 0 && !slices.Equal(of, within) {
+			t.Errorf("%s is about %v and bound to %v", a.id, of, within)
+		}
+		for _, c := range within {
+			clusters[strings.TrimRight(a.id, "0123456789")+" "+c]++
+		}
+	}
+	if len(clusters) != 5*50 {
+		t.Errorf("five places of 50 clusters are %d: %v", len(clusters), clusters)
+	}
+}
+
+func TestTooManyClustersForARoleAreRefused(t *testing.T) {
+	_, err := synthesise(t.TempDir(), ControllerProps{Policies: many(100)}, func(awscdk.Stack) {})
+	if err == nil || !strings.Contains(err.Error(), "the rights of reconcile over 100 clusters take") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %v", err)
 	}
 }

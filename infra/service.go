@@ -169,6 +169,7 @@ func (s *Service) make(task awsecs.CfnTaskDefinition) {
 		made.AddDependency(t.rule)
 	}
 	made.Node().AddDependency(s.TaskRole, s.ExecutionRole, s.rights)
+	p.Cluster.counted[p.Name] = made
 	s.stand(made)
 }
 

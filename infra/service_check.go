@@ -2,7 +2,9 @@ package infra
 
 import (
 	"maps"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,6 +26,10 @@ func (p ServiceProps) check() error {
 	f.need(p.OS != "", "service %q: cluster %q has hosts with Linux and with Windows; say which by OS", p.Name, p.Cluster.props.Name)
 	f.need(keepsLogs(p.LogDays), "service %q: CloudWatch Logs does not keep records for %d days; take one of %s", p.Name, p.LogDays, logDays)
 	f.need(!p.held() || p.OS != Windows, "service %q: the hold container needs Linux; on Windows the application must serve on after it is told to stop, and Hold.None say so", p.Name)
+	for _, e := range p.Constraints {
+		f.need(strings.TrimSpace(e) != "", "service %q: a constraint is an expression of the cluster query language, and one is empty", p.Name)
+	}
+	f.need(p.Grace >= 0 && p.Grace%time.Second == 0, "service %q: Grace must be whole seconds, not %v", p.Name, p.Grace)
 	p.checkContainers(&f)
 	f.need(p.fits(), "service %q: no host of cluster %q is large enough for its task of %d CPU units and %d MiB", p.Name, p.Cluster.props.Name, p.cpu(), p.memory())
 	p.checkTargets(&f)
@@ -51,54 +57,6 @@ func (p ServiceProps) checkPolicy(f *findings) {
 	}
 }
 
-func (p ServiceProps) checkContainers(f *findings) {
-	f.need(len(p.Containers) > 0, "service %q: a task needs a container", p.Name)
-	names, volumes := map[string]bool{}, map[string]bool{}
-	for _, v := range p.Volumes {
-		f.need(v.Name != "" && !volumes[v.Name], "service %q: each volume needs a name of its own, not %q", p.Name, v.Name)
-		volumes[v.Name] = true
-	}
-	for _, c := range p.Containers {
-		f.need(!names[c.Name], "service %q: the container %q is there twice", p.Name, c.Name)
-		f.need(c.Name != holdName || !p.held(), "service %q: the container %q has the name of the one that Hold adds", p.Name, c.Name)
-		names[c.Name] = true
-		c.check(f, p.Name)
-	}
-	for _, c := range p.Containers {
-		for _, d := range c.DependsOn {
-			f.need(names[d.Container] && d.Container != c.Name, "service %q: container %q depends on %q, which is no other container of the task", p.Name, c.Name, d.Container)
-			f.need(holds("START COMPLETE SUCCESS HEALTHY", d.Condition), "service %q: container %q waits for START, COMPLETE, SUCCESS or HEALTHY of %q, not for %q", p.Name, c.Name, d.Container, d.Condition)
-		}
-		for _, m := range c.Mounts {
-			f.need(volumes[m.Volume], "service %q: container %q mounts the volume %q, which the task has not", p.Name, c.Name, m.Volume)
-			f.need(m.Path != "", "service %q: container %q mounts the volume %q nowhere; give a Path", p.Name, c.Name, m.Volume)
-		}
-	}
-}
-
-// check tells what is wrong with a container by itself.
-func (c Container) check(f *findings, service string) {
-	f.need(c.Image != "", "service %q: container %q needs an image", service, c.Name)
-	f.need(!strings.HasSuffix(c.Image, ":latest"), "service %q: the image %q changes under the task; give a version or a digest", service, c.Image)
-	f.need(c.Memory >= 6 || c.MemoryReservation >= 6, "service %q: container %q needs 6 MiB or more, as Memory or MemoryReservation", service, c.Name)
-	f.need(c.Memory == 0 || c.MemoryReservation == 0 || c.Memory > c.MemoryReservation, "service %q: container %q reserves %d MiB, which must be less than its limit of %d", service, c.Name, c.MemoryReservation, c.Memory)
-	f.need(c.CPU >= 0 && c.Memory >= 0 && c.MemoryReservation >= 0, "service %q: container %q has less than no CPU or memory", service, c.Name)
-	f.need(c.StopTimeout >= 0, "service %q: container %q has the StopTimeout %v", service, c.Name, c.StopTimeout)
-	for _, p := range c.Ports {
-		p.check(f, service, c.Name)
-	}
-	if c.Health != nil {
-		first := append(c.Health.Command, "")[0]
-		f.need(first == "CMD" || first == "CMD-SHELL", "service %q: the health check of container %q must begin with CMD or CMD-SHELL", service, c.Name)
-	}
-}
-
-func (p Port) check(f *findings, service, container string) {
-	f.need(1 <= p.Container && p.Container <= 65535, "service %q: container %q cannot listen on port %d", service, container, p.Container)
-	f.need(0 <= p.Host && p.Host < firstPort, "service %q: container %q cannot have the host port %d; from %d on they are given dynamically", service, container, p.Host, firstPort)
-	f.need(p.Protocol == "tcp" || p.Protocol == "udp", "service %q: port %d of container %q must be tcp or udp, not %q", service, p.Container, container, p.Protocol)
-}
-
 func (p ServiceProps) checkTargets(f *findings) {
 	c := p.Cluster
 	f.need(len(p.Targets) == 0 || c.balancer != nil && c.network != nil, "service %q: its targets need a load balancer and a network of cluster %q", p.Name, c.props.Name)
@@ -106,8 +64,10 @@ func (p ServiceProps) checkTargets(f *findings) {
 	ids, priorities := map[string]bool{}, map[int]bool{}
 	for _, t := range p.Targets {
 		f.need(!ids[t.id()], "service %q: port %d of container %q is a target twice; one target takes several Hosts and Paths", p.Name, t.Port, t.Container)
-		other, taken := c.rules[t.Priority]
-		f.need(!taken, "service %q: the rule priority %d is taken by service %q", p.Name, t.Priority, other)
+		if c.balancer != nil {
+			other := notes{c.Construct}.of("rule", t.rule(c))
+			f.need(other == "", "service %q: the rule priority %d is taken by service %s", p.Name, t.Priority, other)
+		}
 		f.need(!priorities[t.Priority], "service %q: two targets have the rule priority %d", p.Name, t.Priority)
 		ids[t.id()], priorities[t.Priority] = true, true
 		p.checkTarget(f, t)
@@ -116,16 +76,65 @@ func (p ServiceProps) checkTargets(f *findings) {
 
 func (p ServiceProps) checkTarget(f *findings, t Target) {
 	f.need(p.listens(t), "service %q: no container %q of the task has the tcp port %d, which a target names", p.Name, t.Container, t.Port)
+	f.need(p.dynamic(t), "service %q: port %d of container %q has a host port, and the load balancer reaches dynamic ones only; leave Host out", p.Name, t.Port, t.Container)
 	f.need(1 <= t.Priority && t.Priority <= 50000, "service %q: the rule of a target needs a Priority from 1 to 50,000, not %d", p.Name, t.Priority)
-	values := len(t.Hosts) + len(t.Paths)
-	f.need(1 <= values && values <= 5, "service %q: a target needs 1 to 5 Hosts and Paths to match, not %d", p.Name, values)
 	f.need(t.Protocol == "HTTP" || t.Protocol == "HTTPS", "service %q: a target's protocol must be HTTP or HTTPS, not %q", p.Name, t.Protocol)
 	delay := *t.DeregistrationDelay
 	f.need(0 <= delay && delay <= time.Hour && delay%time.Second == 0, "service %q: a deregistration delay must be whole seconds up to an hour, not %v", p.Name, delay)
-	h := t.Health
+	t.checkPatterns(f, p.Name)
+	t.Health.check(f, p.Name)
+}
+
+// checkPatterns wants patterns that ELB takes (RuleCondition), and that a request
+// can match.
+func (t Target) checkPatterns(f *findings, service string) {
+	values := len(t.Hosts) + len(t.Paths)
+	f.need(1 <= values && values <= 5, "service %q: a target needs 1 to 5 Hosts and Paths to match, not %d", service, values)
+	for _, h := range t.Hosts {
+		f.need(unknown(h) || regexp.MustCompile(`^[A-Za-z0-9.*?-]{1,128}$`).MatchString(h), "service %q: a target's host %q must be 1 to 128 letters, digits and - . * ?", service, h)
+	}
+	for _, path := range t.Paths {
+		f.need(unknown(path) || regexp.MustCompile(`^[/*?][A-Za-z0-9_.$/~"'@:+&*?-]{0,127}$`).MatchString(path),
+			"service %q: a target's path %q must begin with / or a wildcard and be up to 128 letters, digits and _ - . $ / ~ \" ' @ : + & * ?", service, path)
+	}
+}
+
+// check wants what a target group takes.
+func (h TargetHealth) check(f *findings, service string) {
 	f.need(5*time.Second <= h.Interval && h.Interval <= 300*time.Second && 2*time.Second <= h.Timeout && h.Timeout < h.Interval,
-		"service %q: a target's health check needs an Interval of 5 to 300 s and a Timeout from 2 s that is shorter, not %v and %v", p.Name, h.Interval, h.Timeout)
-	f.need(2 <= min(h.Healthy, h.Unhealthy) && max(h.Healthy, h.Unhealthy) <= 10, "service %q: a target's health check needs 2 to 10 checks in a row, not %d and %d", p.Name, h.Healthy, h.Unhealthy)
+		"service %q: a target's health check needs an Interval of 5 to 300 s and a Timeout from 2 s that is shorter, not %v and %v", service, h.Interval, h.Timeout)
+	f.need(2 <= min(h.Healthy, h.Unhealthy) && max(h.Healthy, h.Unhealthy) <= 10, "service %q: a target's health check needs 2 to 10 checks in a row, not %d and %d", service, h.Healthy, h.Unhealthy)
+	f.need(strings.HasPrefix(h.Path, "/") && len(h.Path) <= 1024, "service %q: the Path of a target's health check must begin with /, not be %q", service, h.Path)
+	f.need(codes(h.Codes), "service %q: the Codes of a target's health check must be of 200 to 499, as 200, 200,204 or 200-399, not %q", service, h.Codes)
+}
+
+// codes says whether ELB takes HTTP status codes for well (Matcher): values and
+// ranges with commas between.
+func codes(s string) bool {
+	for part := range strings.SplitSeq(s, ",") {
+		from, to, several := strings.Cut(part, "-")
+		if !several {
+			to = from
+		}
+		low, err := strconv.Atoi(from)
+		high, err2 := strconv.Atoi(to)
+		if err != nil || err2 != nil || low < 200 || high < low || high > 499 {
+			return false
+		}
+	}
+	return true
+}
+
+// dynamic says whether a target's port is left to the host's dynamic ones.
+func (p ServiceProps) dynamic(t Target) bool {
+	for _, c := range p.Containers {
+		for _, port := range c.Ports {
+			if c.Name == t.Container && port.Container == t.Port && port.Host != 0 {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // listens says whether a container of the task has a target's port.

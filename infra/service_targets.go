@@ -74,8 +74,18 @@ func (t Target) defaulted(containers []Container) Target {
 	return t
 }
 
-// id names a target in the template; it depends on nothing but the target.
-func (t Target) id() string { return fmt.Sprintf("%s%d", t.Container, t.Port) }
+// id names a target's group in the template, which is another one for another
+// port: ELB changes no group's port.
+func (t Target) id() string { return fmt.Sprintf("%s-%d", t.Container, t.Port) }
+
+// ruleID names its rule, which goes by the priority alone: ELB refuses a second
+// rule of one priority, and CloudFormation makes the new before it drops the old.
+func (t Target) ruleID() string { return fmt.Sprintf("Rule%d", t.Priority) }
+
+// rule is what no two targets may have: clusters may share a listener.
+func (t Target) rule(c *Cluster) string {
+	return fmt.Sprintf("%s %d", *c.balancer.listener, t.Priority)
+}
 
 // makeTargets makes each target's group and rule. Targets are instances with
 // dynamic ports, and ECS registers them.
@@ -83,7 +93,7 @@ func (s *Service) makeTargets() {
 	for _, t := range s.props.Targets {
 		group := s.targetGroup(t)
 		s.targets = append(s.targets, madeTarget{Target: t, group: group, rule: s.rule(t, group)})
-		s.props.Cluster.rules[t.Priority] = s.props.Name
+		notes{s.Construct}.take("rule", t.rule(s.props.Cluster), fmt.Sprintf("%q of cluster %q", s.props.Name, s.props.Cluster.props.Name))
 	}
 }
 
@@ -116,7 +126,7 @@ func (s *Service) rule(t Target, group elb.CfnTargetGroup) elb.CfnListenerRule {
 			Field: jsii.String("path-pattern"), PathPatternConfig: &elb.CfnListenerRule_PathPatternConfigProperty{Values: stringsOf(t.Paths...)},
 		})
 	}
-	return elb.NewCfnListenerRule(s.Construct, jsii.String("Rule"+t.id()), &elb.CfnListenerRuleProps{
+	return elb.NewCfnListenerRule(s.Construct, jsii.String(t.ruleID()), &elb.CfnListenerRuleProps{
 		ListenerArn: s.props.Cluster.balancer.listener, Priority: number(t.Priority), Conditions: &conditions,
 		Actions: listOf(&elb.CfnListenerRule_ActionProperty{Type: jsii.String("forward"), ForwardConfig: &elb.CfnListenerRule_ForwardConfigProperty{
 			TargetGroups: listOf(&elb.CfnListenerRule_TargetGroupTupleProperty{TargetGroupArn: group.Ref(), Weight: number(1)}),

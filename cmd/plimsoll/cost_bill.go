@@ -18,6 +18,7 @@ import (
 const (
 	hoursPerMonth = 730
 	ownAlarms     = 10  // of the deployment itself; in infra
+	clusterAlarms = 1   // of each cluster, about its rounds; in infra
 	ownDashboards = 1   // in infra
 	pollers       = 5   // of an idle mapping: AWS says five, and not fewer where a maximum concurrency is set; of FIFO queues it says nothing
 	pollsPerHour  = 180 // a long poll lasts 20 s
@@ -115,7 +116,7 @@ func kept(p policy.Policy) map[string]float64 {
 	return map[string]float64{
 		sqsIngressIdle: pollers * pollsPerHour * hoursPerMonth,
 		sqsFIFOIdle:    pollers * pollsPerHour * hoursPerMonth,
-		alarmsKept:     float64(len(policy.Alarms(p)) + ownAlarms),
+		alarmsKept:     float64(len(policy.Alarms(p)) + ownAlarms + clusterAlarms),
 		dashboards:     ownDashboards,
 	}
 }

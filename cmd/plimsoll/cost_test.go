@@ -40,7 +40,7 @@ func TestABillIsTheCountsByThePrices(t *testing.T) {
 		dynamoWrites:   365 * 4 * 0.625,
 		dynamoReads:    365 * 2 * 0.125,
 		metricsAsked:   365 * 2 * 0.01,
-		alarmsKept:     (1 + ownAlarms) * 0.10,
+		alarmsKept:     (1 + ownAlarms + clusterAlarms) * 0.10,
 		metricsKept:    1.5 * 0.30,
 		dashboards:     3,
 		logsTaken:      365 * (100 + 14*320 + (2+14*3)*26) / math.Pow(2, 30) * 0.50,

@@ -85,8 +85,10 @@ func (c *check) hosts(groups []HostGroup) {
 }
 
 func (c *check) group(path string, g HostGroup) {
-	ok := printable(g.Group, nameMax) && !strings.Contains(g.Group, ":")
-	c.need(ok, path+".group", quote(g.Group), "1 to 255 printable ASCII characters without a colon", "write the Auto Scaling group's name, not its ARN")
+	// Auto Scaling takes * and ? in a name. In the ARN by which a role may change the
+	// group they would stand for any characters, and so for other groups.
+	ok := printable(g.Group, nameMax) && !strings.ContainsAny(g.Group, ":*?")
+	c.need(ok, path+".group", quote(g.Group), "1 to 255 printable ASCII characters without a colon, * or ?", "write the Auto Scaling group's name, not its ARN")
 	c.counts(path, g.Min, g.Max)
 	if g.Offers != nil {
 		c.atLeast(path+".offers.cpu", g.Offers.CPU, 1)

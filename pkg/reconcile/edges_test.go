@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -44,6 +45,26 @@ func TestConcurrentTellsEveryErrorAndSurvivesAPanic(t *testing.T) {
 	}
 	if err := Concurrent(t.Context(), 0, nil); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestConcurrentMakesNoGoroutineForASingleCall(t *testing.T) {
+	for n, more := range map[int]int{1: 0, 2: 1, sideBySide: sideBySide - 1} {
+		before, during := runtime.NumGoroutine(), 0
+		all := make(chan struct{}, n)
+		err := Concurrent(t.Context(), n, func(_ context.Context, i int) error {
+			if all <- struct{}{}; i < n-1 {
+				for len(all) < n { // until the last one is under way
+					runtime.Gosched()
+				}
+				return nil
+			}
+			during = runtime.NumGoroutine()
+			return nil
+		})
+		if err != nil || during-before > more {
+			t.Errorf("%d goroutines more for %d calls, %v", during-before, n, err)
+		}
 	}
 }
 

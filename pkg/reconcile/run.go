@@ -13,17 +13,24 @@ import (
 const sideBySide = 8
 
 // Concurrent is the runner of production: boundedly many goroutines, none of
-// which outlives the call.
+// which outlives the call. The last of the n is the caller's own to do: the SDK goes
+// deep, a new goroutine's stack is copied several times until it fits, and many a
+// look is a single call.
 func Concurrent(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
 	errs := make([]error, n)
 	slots := make(chan struct{}, sideBySide)
+	one := func(i int) {
+		defer func() { <-slots }()
+		errs[i] = guarded(func() error { return do(ctx, i) })
+	}
 	var all sync.WaitGroup
 	for i := range n {
 		slots <- struct{}{}
-		all.Go(func() {
-			defer func() { <-slots }()
-			errs[i] = guarded(func() error { return do(ctx, i) })
-		})
+		if i < n-1 {
+			all.Go(func() { one(i) })
+		} else {
+			one(i)
+		}
 	}
 	all.Wait()
 	return errors.Join(errs...)

@@ -51,7 +51,7 @@ type Session struct {
 	failures int64
 	about    map[cluster.Subject]about
 	ports    map[cluster.HostPort]cluster.Owner // copies of the port records that are the key's
-	unsaid   []types.TransactWriteItem // what Note left for Close to write
+	unsaid   []types.TransactWriteItem          // what Note left for Close to write
 }
 
 // slowest is the longest that the answer to taking a lease may take, so that the

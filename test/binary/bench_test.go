@@ -37,13 +37,14 @@ type subject struct {
 	main    string
 	ports   reflect.Type
 	message string
-	handler float64 // the goal of an invocation's CPU over a bare one's
+	runtime map[string]string // what a deployment sets for Go, of both programs
+	handler float64           // the goal of an invocation's CPU over a bare one's
 }
 
 func subjects() []subject {
 	return []subject{
-		{"ingest", ingestMain, reflect.TypeFor[ingest.Ports](), sweep, 3},
-		{"reconcile", reconcileMain, reflect.TypeFor[reconcile.Ports](), wakeOf(0), 6},
+		{"ingest", ingestMain, reflect.TypeFor[ingest.Ports](), sweep, ingest.Runtime(), 3},
+		{"reconcile", reconcileMain, reflect.TypeFor[reconcile.Ports](), wakeOf(0), reconcile.Runtime(), 6},
 	}
 }
 
@@ -169,11 +170,15 @@ func measure(t *testing.T, s subject, runs int) row {
 	}
 	all[0].ArmMB, all[1].ArmMB = megabytes(t, ours(t, s, "arm64")), megabytes(t, bare(t, s, "arm64"))
 	settle(t, a)
+	env := a.env()
+	for name, v := range s.runtime {
+		env = append(env, name+"="+v)
+	}
 	const invocations = 200
 	var starts, idles, handled [2][]float64
 	for range runs {
 		for n, file := range programs {
-			f := start(t, file, steer(t), a.env())
+			f := start(t, file, steer(t), env)
 			<-f.ready
 			idles[n] = append(idles[n], f.idle(t))
 			starts[n] = append(starts[n], ms(f.spent()))
@@ -184,7 +189,7 @@ func measure(t *testing.T, s subject, runs int) row {
 	}
 	for range max(3, runs/5) {
 		for n, file := range programs {
-			f := start(t, file, steer(t), a.env())
+			f := start(t, file, steer(t), env)
 			a.made()
 			for i := range invocations {
 				got, err := f.invoke(batch(record(fmt.Sprint("m", i), s.message)), enough)

@@ -326,8 +326,8 @@ func TestEachRoleIsWhatItsFunctionCalls(t *testing.T) {
 func unasked() []string {
 	return []string{
 		"logs:CreateLogStream", "logs:PutLogEvents", // Lambda writes what a function prints
-		"sqs:GetQueueAttributes",                                                                      // Lambda's mapping reads the queue as the function
-		"ec2:CreateFleet", "ec2:CreateTags", "ec2:DescribeLaunchTemplateVersions", "ec2:RunInstances", // LaunchInstances, which moto has not
+		"sqs:GetQueueAttributes",                                                                                      // Lambda's mapping reads the queue as the function
+		"ec2:CreateFleet", "ec2:CreateTags", "ec2:DescribeLaunchTemplateVersions", "ec2:RunInstances", "iam:PassRole", // LaunchInstances, which moto has not
 	}
 }
 

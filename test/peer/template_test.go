@@ -37,7 +37,7 @@ var synthesised = sync.OnceValues(func() (map[string]resource, error) {
 	}
 	app := awscdk.NewApp(&awscdk.AppProps{AnalyticsReporting: jsii.Bool(false), Outdir: jsii.String(filepath.Join(dir, "cdk.out"))})
 	stack := awscdk.NewStack(app, jsii.String("plimsoll"), nil)
-	if _, err := infra.NewController(stack, "Controller", infra.ControllerProps{Policies: policy.Set{testPolicy()}, Dist: dir}); err != nil {
+	if _, err := infra.NewController(stack, "Controller", infra.ControllerProps{Policies: policy.Set{testPolicy()}, Dist: dir, HostRoles: []string{"arn:aws:iam::" + account + ":role/hosts"}}); err != nil {
 		return nil, err
 	}
 	app.Synth(nil)
@@ -111,6 +111,9 @@ func answered(v map[string]any) any {
 // made are the resources of a type, by logical id in order.
 func made(t *testing.T, kind string) []resource {
 	t.Helper()
+	if moto == nil { // without which Node may be missing too
+		t.Skip("LEFT OUT: moto is not installed")
+	}
 	all, err := synthesised()
 	if err != nil {
 		t.Fatal(err)

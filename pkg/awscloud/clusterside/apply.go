@@ -41,10 +41,11 @@ func once(o *ecs.Options) { o.RetryMaxAttempts = 1 }
 func onceAutoScaling(o *autoscaling.Options) { o.RetryMaxAttempts = 1 }
 
 // errSkip says that a change's precondition no longer holds, errPartial that a
-// part of it was made.
+// part of it was made, errInstead that another call stood in.
 var (
 	errSkip    = errors.New("skipped")
 	errPartial = errors.New("partial")
+	errInstead = errors.New("instead")
 )
 
 // Apply makes the call of an intent of the named cluster, once, if its precondition still holds, and
@@ -80,7 +81,7 @@ func Outcome(err error) (cluster.Outcome, string) {
 	switch {
 	case err == nil:
 		return cluster.OutcomeApplied, ""
-	case errors.Is(err, errPartial):
+	case errors.Is(err, errPartial), errors.Is(err, errInstead):
 		return cluster.OutcomeApplied, err.Error()
 	case errors.Is(err, errSkip):
 		return cluster.OutcomeSkipped, err.Error()
@@ -134,8 +135,8 @@ func (t target) launchHosts(ctx context.Context, i cluster.Intent) ([]string, er
 		AutoScalingGroupName: aws.String(i.Subject.Name()), AvailabilityZones: []string{i.Zone}, ClientToken: aws.String(Token(i)),
 		RequestedCapacity: aws.Int32(int32(i.To - i.From)), //nolint:gosec // the policy bounds it
 	}, onceAutoScaling)
-	if turnedDown(out, err) {
-		return nil, t.raiseCapacity(ctx, i)
+	if refusal := turnedDown(out, err); refusal != nil {
+		return nil, t.raiseCapacity(ctx, i, refusal)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("launch instances in %s %s: %w", i.Subject.Name(), i.Zone, err)
@@ -159,14 +160,19 @@ func launched(out *autoscaling.LaunchInstancesOutput) []string {
 	return ids
 }
 
-// turnedDown says whether LaunchInstances is not to be had here at all. What the
-// role lacks may be the call's own error or that of each launch.
-func turnedDown(out *autoscaling.LaunchInstancesOutput, err error) bool {
+// turnedDown is the refusal where LaunchInstances is not to be had here at all,
+// nil otherwise. What the role lacks may be the call's own error or that of each
+// launch.
+func turnedDown(out *autoscaling.LaunchInstancesOutput, err error) error {
 	var api smithy.APIError
-	if err != nil {
-		return errors.As(err, &api) && unsupported(api.ErrorCode())
+	switch {
+	case err != nil && errors.As(err, &api) && unsupported(api.ErrorCode()):
+		return api
+	case err == nil && len(launched(out)) == 0 && len(out.Errors) > 0 && forbidden(aws.ToString(out.Errors[0].ErrorCode)):
+		e := out.Errors[0]
+		return &smithy.GenericAPIError{Code: aws.ToString(e.ErrorCode), Message: aws.ToString(e.ErrorMessage), Fault: smithy.FaultClient}
 	}
-	return len(launched(out)) == 0 && len(out.Errors) > 0 && forbidden(aws.ToString(out.Errors[0].ErrorCode))
+	return nil
 }
 
 // unsupported are the codes with which a Region, a partition, a policy or a kind
@@ -184,8 +190,10 @@ func forbidden(code string) bool {
 }
 
 // raiseCapacity asks for the hosts where LaunchInstances is not to be had: they
-// come, or do not, in zones of the group's choice.
-func (t target) raiseCapacity(ctx context.Context, i cluster.Intent) error {
+// come, or do not, in zones of the group's choice. The refusal goes into the
+// record: with a right that is missing this may last for ever, and it is slower
+// to tell of missing capacity.
+func (t target) raiseCapacity(ctx context.Context, i cluster.Intent, refusal error) error {
 	if err := t.now(); err != nil {
 		return err
 	}
@@ -193,9 +201,9 @@ func (t target) raiseCapacity(ctx context.Context, i cluster.Intent) error {
 		AutoScalingGroupName: aws.String(i.Subject.Name()), DesiredCapacity: aws.Int32(int32(i.To)), HonorCooldown: aws.Bool(false), //nolint:gosec // the policy bounds it
 	}, onceAutoScaling)
 	if err != nil {
-		return fmt.Errorf("set the desired capacity of %s: %w", i.Subject.Name(), err)
+		return fmt.Errorf("set the desired capacity of %s: %w (after LaunchInstances: %s)", i.Subject.Name(), err, refusal.Error())
 	}
-	return nil
+	return fmt.Errorf("%w of LaunchInstances the desired capacity was set: %w", errInstead, refusal)
 }
 
 // desiredIs checks that a group still wants as many hosts as the plan rested on,

@@ -1,12 +1,14 @@
 package clusterside
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -31,21 +33,22 @@ type world struct {
 	ECS
 	AutoScaling
 	CloudWatch
-	services []types.Service
-	hosts    []types.ContainerInstance
-	tasks    []types.Task
-	groups   []asgtypes.AutoScalingGroup
-	policies []asgtypes.ScalingPolicy
-	points   map[string]cwtypes.MetricDataResult // by metric name
-	pageSize int
-	cut      string // what a Describe leaves out one of
-	failures map[string]types.Failure
-	err      error // of the next changing call
-	launch   autoscaling.LaunchInstancesOutput
-	changes  []string
-	tokens   []string
-	defined  int
-	deaf     bool // CloudWatch is away
+	services   []types.Service
+	hosts      []types.ContainerInstance
+	tasks      []types.Task
+	groups     []asgtypes.AutoScalingGroup
+	policies   []asgtypes.ScalingPolicy
+	points     map[string]cwtypes.MetricDataResult // by metric name
+	pageSize   int
+	cut        string // what a Describe leaves out one of
+	failures   map[string]types.Failure
+	err        error // of the next changing call
+	noCapacity error // of SetDesiredCapacity
+	launch     autoscaling.LaunchInstancesOutput
+	changes    []string
+	tokens     []string
+	defined    int
+	deaf       bool // CloudWatch is away
 }
 
 func (w *world) DescribeServices(_ context.Context, in *ecs.DescribeServicesInput, _ ...func(*ecs.Options)) (*ecs.DescribeServicesOutput, error) {
@@ -139,10 +142,15 @@ func (w *world) DescribeAutoScalingGroups(_ context.Context, in *autoscaling.Des
 }
 
 func (w *world) DescribePolicies(_ context.Context, in *autoscaling.DescribePoliciesInput, _ ...func(*autoscaling.Options)) (*autoscaling.DescribePoliciesOutput, error) {
-	if in.NextToken == nil && len(w.policies) > 1 { // one a page
-		return &autoscaling.DescribePoliciesOutput{ScalingPolicies: w.policies[:1], NextToken: aws.String("more")}, nil
+	n, err := strconv.Atoi(cmp.Or(aws.ToString(in.NextToken), "0"))
+	if err != nil || n >= len(w.policies) {
+		return &autoscaling.DescribePoliciesOutput{}, err
 	}
-	return &autoscaling.DescribePoliciesOutput{ScalingPolicies: w.policies[min(1, len(w.policies)):]}, nil
+	out := &autoscaling.DescribePoliciesOutput{ScalingPolicies: w.policies[n : n+1]} // one a page
+	if n+1 < len(w.policies) {
+		out.NextToken = aws.String(strconv.Itoa(n + 1))
+	}
+	return out, nil
 }
 
 func (w *world) GetMetricData(_ context.Context, in *cloudwatch.GetMetricDataInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.GetMetricDataOutput, error) {
@@ -188,6 +196,9 @@ func (w *world) LaunchInstances(_ context.Context, in *autoscaling.LaunchInstanc
 }
 
 func (w *world) SetDesiredCapacity(_ context.Context, in *autoscaling.SetDesiredCapacityInput, _ ...func(*autoscaling.Options)) (*autoscaling.SetDesiredCapacityOutput, error) {
+	if w.noCapacity != nil {
+		return nil, w.noCapacity
+	}
 	w.changes = append(w.changes, fmt.Sprintf("capacity %d", *in.DesiredCapacity))
 	return &autoscaling.SetDesiredCapacityOutput{}, nil
 }
@@ -316,7 +327,10 @@ func TestWhatOneServiceLacksDoesNotStopTheOthers(t *testing.T) {
 
 func TestAGroupThatAnotherPolicySteersSaysSo(t *testing.T) {
 	w, c := newWorld()
-	w.policies = []asgtypes.ScalingPolicy{{PolicyName: aws.String("off"), Enabled: aws.Bool(false)}, {PolicyName: aws.String("managed"), Enabled: aws.Bool(true)}}
+	of := func(group, name string, on bool) asgtypes.ScalingPolicy {
+		return asgtypes.ScalingPolicy{AutoScalingGroupName: aws.String(group), PolicyName: aws.String(name), Enabled: aws.Bool(on)}
+	}
+	w.policies = []asgtypes.ScalingPolicy{of("g", "off", false), of("another", "theirs", true), of("g", "managed", true), of("g", "second", true)}
 	s, err := c.Observe(t.Context(), scope())
 	if err != nil || s.Groups[0].SteeredBy != "managed" {
 		t.Errorf("steered by %q, %v", s.Groups[0].SteeredBy, err)
@@ -358,11 +372,14 @@ func TestWhatAChangeDoesAndWhenItDoesNot(t *testing.T) {
 		{"a launch of which a part came says what came and why not more", func(w *world) {
 			w.launch.Errors, w.launch.Instances[0].InstanceIds = ice.Errors, []string{"i-8"}
 		}, intent(cluster.LaunchHosts, "group/g", 5, 7), cluster.OutcomeApplied, "launch 2 in [a]", "partial: api error InsufficientInstanceCapacity: a"},
-		{"a group of a kind that LaunchInstances does not take gets its capacity set", func(w *world) { w.err = &smithy.GenericAPIError{Code: "ValidationError"} }, intent(cluster.LaunchHosts, "group/g", 5, 7), cluster.OutcomeApplied, "capacity 7", ""},
+		{"a group of a kind that LaunchInstances does not take gets its capacity set", func(w *world) { w.err = &smithy.GenericAPIError{Code: "ValidationError", Message: "mixed"} }, intent(cluster.LaunchHosts, "group/g", 5, 7), cluster.OutcomeApplied, "capacity 7", "instead of LaunchInstances the desired capacity was set: api error ValidationError: mixed"},
 		{"where the role may not launch, capacity is set", func(w *world) {
-			w.launch = autoscaling.LaunchInstancesOutput{Errors: []asgtypes.LaunchInstancesError{{ErrorCode: aws.String("UnauthorizedOperation")}}}
-		}, intent(cluster.LaunchHosts, "group/g", 5, 7), cluster.OutcomeApplied, "launch 2 in [a] capacity 7", ""},
-		{"where LaunchInstances is not to be had, capacity is set", func(w *world) { w.err = &smithy.GenericAPIError{Code: "InvalidAction"} }, intent(cluster.LaunchHosts, "group/g", 5, 7), cluster.OutcomeApplied, "capacity 7", ""},
+			w.launch = autoscaling.LaunchInstancesOutput{Errors: []asgtypes.LaunchInstancesError{{ErrorCode: aws.String("UnauthorizedOperation"), ErrorMessage: aws.String("no iam:PassRole")}}}
+		}, intent(cluster.LaunchHosts, "group/g", 5, 7), cluster.OutcomeApplied, "launch 2 in [a] capacity 7", "UnauthorizedOperation: no iam:PassRole"},
+		{"where LaunchInstances is not to be had, capacity is set", func(w *world) { w.err = &smithy.GenericAPIError{Code: "InvalidAction"} }, intent(cluster.LaunchHosts, "group/g", 5, 7), cluster.OutcomeApplied, "capacity 7", "InvalidAction"},
+		{"where that is refused too, both are told", func(w *world) {
+			w.err, w.noCapacity = &smithy.GenericAPIError{Code: "AccessDenied"}, &smithy.GenericAPIError{Code: "ScalingActivityInProgress"}
+		}, intent(cluster.LaunchHosts, "group/g", 5, 7), cluster.OutcomeRefused, "", "ScalingActivityInProgress:  (after LaunchInstances: api error AccessDenied"},
 		{"capacity is never lowered", nil, intent(cluster.LaunchHosts, "group/g", 5, 4), cluster.OutcomeSkipped, "", "only raised"},
 		{"an empty host is drained", nil, intent(cluster.DrainHost, "host/i-0", 0, 0), cluster.OutcomeApplied, "[h0]=DRAINING", ""},
 		{"a host that got a task meanwhile is not", func(w *world) { status(w, "ACTIVE", 1) }, intent(cluster.DrainHost, "host/i-0", 0, 0), cluster.OutcomeSkipped, "", "with 1 tasks"},

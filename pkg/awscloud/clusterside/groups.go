@@ -15,6 +15,9 @@ import (
 // groups reads the Auto Scaling groups of the policy, in its order. One that
 // Auto Scaling does not know is absent.
 func (c *Cloud) groups(ctx context.Context, names []string) ([]cluster.HostGroup, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
 	found := map[string]cluster.HostGroup{}
 	var token *string
 	for {
@@ -29,33 +32,42 @@ func (c *Cloud) groups(ctx context.Context, names []string) ([]cluster.HostGroup
 			break
 		}
 	}
-	names = slices.DeleteFunc(slices.Clone(names), func(n string) bool { _, ok := found[n]; return !ok })
-	all := make([]cluster.HostGroup, len(names))
-	err := c.edges.Run(ctx, len(names), func(ctx context.Context, i int) error {
-		all[i] = found[names[i]]
-		var err error
-		all[i].SteeredBy, err = c.steered(ctx, names[i])
-		return err
-	})
-	return all, err
+	steered, err := c.steered(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []cluster.HostGroup
+	for _, name := range names {
+		if g, ok := found[name]; ok {
+			g.SteeredBy = steered[name]
+			all = append(all, g)
+		}
+	}
+	return all, nil
 }
 
-// steered is the name of a scaling policy that is switched on for the group:
-// managed scaling of a capacity provider puts one there too.
-func (c *Cloud) steered(ctx context.Context, name string) (string, error) {
+// policyPage is the most scaling policies that DescribePolicies gives at once.
+const policyPage = 100
+
+// steered are the groups that a scaling policy is switched on for, with one's name:
+// managed scaling of a capacity provider puts one there too. It asks for those of
+// the whole account, since that is one call however many groups there are, as long
+// as the account has no more than a hundred.
+func (c *Cloud) steered(ctx context.Context) (map[string]string, error) {
+	by := map[string]string{}
 	var token *string
 	for {
-		out, err := Read(ctx, c.edges, c.autoscaling.DescribePolicies, &autoscaling.DescribePoliciesInput{AutoScalingGroupName: aws.String(name), NextToken: token})
+		out, err := Read(ctx, c.edges, c.autoscaling.DescribePolicies, &autoscaling.DescribePoliciesInput{MaxRecords: aws.Int32(policyPage), NextToken: token})
 		if err != nil {
-			return "", fmt.Errorf("describe scaling policies of %s: %w", name, err)
+			return nil, fmt.Errorf("describe scaling policies: %w", err)
 		}
 		for _, p := range out.ScalingPolicies {
-			if deref(p.Enabled, true) {
-				return aws.ToString(p.PolicyName), nil
+			if name := aws.ToString(p.AutoScalingGroupName); deref(p.Enabled, true) && by[name] == "" {
+				by[name] = aws.ToString(p.PolicyName)
 			}
 		}
 		if token = out.NextToken; token == nil {
-			return "", nil
+			return by, nil
 		}
 	}
 }
