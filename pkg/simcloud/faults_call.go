@@ -168,7 +168,7 @@ func (f *Faults) refusal(op operation) error {
 	case op.service == "dynamodb" && f.during(faultTableDown, "table", 10*time.Second, 10*time.Minute):
 		f.strike(faultTableDown)
 		return serverError("InternalServerError")
-	case op.service != "dynamodb" && f.during(faultAPIDown, op.service, time.Minute, 30*time.Minute):
+	case op.service != "dynamodb" && f.apiDown(op.service):
 		f.strike(faultAPIDown)
 		return serverError("ServiceUnavailable")
 	case op.service == "dynamodb" && op.changes && f.hits(faultTableConflict):
@@ -179,6 +179,11 @@ func (f *Faults) refusal(op operation) error {
 	default:
 		return nil
 	}
+}
+
+// apiDown says whether a service other than DynamoDB answers 503.
+func (f *Faults) apiDown(service string) bool {
+	return f.during(faultAPIDown, service, time.Minute, 30*time.Minute)
 }
 
 func serverError(code string) error {

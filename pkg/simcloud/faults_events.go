@@ -121,7 +121,7 @@ func (f *Faults) burst() {
 		}
 		f.c.trace("event burst to %s", arn)
 		for n := range copies {
-			f.c.after(time.Duration(n)*time.Second/copies, func() { b.arrive(Target{ARN: arn}, body) })
+			f.c.after(time.Duration(n)*time.Second/copies, func() { b.arrive("", Target{ARN: arn}, body) })
 		}
 	}
 }

@@ -130,6 +130,7 @@ func (q *SQS) Messages(queueName string) []types.Message {
 		m := of.held[n]
 		out = append(out, types.Message{
 			MessageId: aws.String(m.id), Body: aws.String(m.body), MD5OfBody: aws.String(md5Hex(m.body)), Attributes: m.attributes(),
+			MessageAttributes: messageAttributes(m.says),
 		})
 	}
 	return out
@@ -149,7 +150,7 @@ func (q *SQS) Redrive(queueName string) int {
 			continue
 		}
 		dead.drop(m)
-		from.deliver(from.keep(&message{id: m.id, body: m.body, group: m.group, dedup: m.dedup, sent: q.c.now}), 0)
+		from.deliver(from.keep(&message{id: m.id, body: m.body, group: m.group, dedup: m.dedup, sent: q.c.now, says: m.says}), 0)
 		moved++
 	}
 	dead.ready = slices.DeleteFunc(dead.ready, func(m *message) bool { return m.gone })

@@ -43,14 +43,16 @@ type message struct {
 	receives      int
 	delayed       bool // until its delay is over
 	inFlight      bool
-	gone          bool   // deleted, moved or expired
-	from          string // a dead letter: the ARN of the queue it comes from
+	gone          bool              // deleted, moved or expired
+	from          string            // a dead letter: the ARN of the queue it comes from
+	says          map[string]string // its own attributes
 }
 
 // sending is a message before SQS has it.
 type sending struct {
 	body, group, dedup string
 	delay              time.Duration
+	says               map[string]string
 }
 
 func newQueue(c *Cloud, name string, s queueSettings) *queue {
@@ -76,7 +78,7 @@ func (q *queue) send(s sending) (*message, error) {
 			return first, nil
 		}
 	}
-	m := q.keep(&message{id: uuid(q.c), body: s.body, group: s.group, dedup: s.dedup, sent: q.c.now})
+	m := q.keep(&message{id: uuid(q.c), body: s.body, group: s.group, dedup: s.dedup, sent: q.c.now, says: s.says})
 	if q.fifo {
 		q.first[s.dedup] = m
 		q.recent = append(q.recent, m)
@@ -224,7 +226,7 @@ func (q *queue) redrive(m *message) {
 		return
 	}
 	q.c.trace("sqs redrive %s to %s", m.id, dead.name)
-	moved := &message{id: m.id, body: m.body, group: m.group, dedup: m.dedup, sent: m.sent, from: q.arn}
+	moved := &message{id: m.id, body: m.body, group: m.group, dedup: m.dedup, sent: m.sent, from: q.arn, says: m.says}
 	if dead.fifo {
 		moved.sent = q.c.now
 	}
