@@ -370,6 +370,31 @@ func unwrapped(err error) error {
 	return err
 }
 
+// A read of what has not changed for a minute is not stale, however old the state
+// that it shows.
+func TestAStaleReadStrikesOnlyWhatHasChanged(t *testing.T) {
+	w := newFaulty(t)
+	w.write(w.ctx) //nolint:errcheck // judged by what the reads show
+	must(t, w.c.Faults().Set(faultStaleReads, 1))
+	w.pass(5 * time.Minute)
+	look := func(ctx context.Context) error {
+		_, err1 := w.c.ECS().DescribeServices(ctx, &ecs.DescribeServicesInput{Cluster: aws.String("c"), Services: []string{"web"}})
+		_, err2 := w.c.DynamoDB().GetItem(ctx, &dynamodb.GetItemInput{TableName: aws.String("tab"), Key: avs(anyMap{"pk": "p"})})
+		return errors.Join(err1, err2)
+	}
+	w.run(10, look)
+	if n := w.c.Faults().Struck()[faultStaleReads]; n != 0 || w.err != nil {
+		t.Errorf("nothing has changed, and %d reads are called stale (%v)", n, w.err)
+	}
+	w.run(10, func(ctx context.Context) error {
+		must(t, w.write(ctx))
+		return look(ctx)
+	})
+	if n := w.c.Faults().Struck()[faultStaleReads]; n != 10 || w.err != nil {
+		t.Errorf("the table has changed ten times, and %d reads are called stale (%v)", n, w.err)
+	}
+}
+
 // staleLook raises a count, launches a host and writes an item, again and again,
 // and counts the reads right after that show the former state.
 func staleLook(w *faulty) any {
