@@ -136,6 +136,22 @@ func (q *SQS) Messages(queueName string) []types.Message {
 	return out
 }
 
+// Expired is how many messages of a queue got older than its retention before
+// anybody deleted them; AWS drops them without a word.
+func (q *SQS) Expired(queueName string) int {
+	of, ok := q.queues[queueName]
+	if !ok {
+		return 0
+	}
+	n := of.expired
+	for _, m := range of.held {
+		if q.c.now.Sub(m.sent) >= of.retention {
+			n++
+		}
+	}
+	return n
+}
+
 // Redrive moves all messages of a dead-letter queue that wait there back to the
 // queues that they come from, as a person does, and says how many it moved.
 func (q *SQS) Redrive(queueName string) int {

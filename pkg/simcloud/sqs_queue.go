@@ -31,6 +31,7 @@ type queue struct {
 	first          map[string]*message // FIFO: by deduplication id
 	recent         []*message          // FIFO: what is in first, oldest first
 	listeners      []func()            // told when a message becomes ready
+	expired        int                 // messages that nobody deleted within the retention
 }
 
 // message is one message in one queue.
@@ -154,6 +155,7 @@ func (q *queue) receive(n int) []*message {
 		case m.gone:
 		case q.c.now.Sub(m.sent) >= q.retention:
 			q.drop(m)
+			q.expired++
 		case q.inFlight[m.group] > 0:
 			rest = append(rest, m)
 		case q.maxReceives > 0 && m.receives >= q.maxReceives:
