@@ -35,10 +35,10 @@ type trouble struct {
 	name   string
 	rates  map[string]float64
 	after  map[string]time.Duration // the trouble's begin a rate is switched on; default at once
-	lasts  time.Duration // default half an hour
-	tail   time.Duration // what it has begun goes on for so long after it
-	never  bool          // it never ends
-	leased bool          // it may leave a lease that has to run out
+	lasts  time.Duration            // default half an hour
+	tail   time.Duration            // what it has begun goes on for so long after it
+	never  bool                     // it never ends
+	leased bool                     // it may leave a lease that has to run out
 	spoil  sabotage
 	also   func(*world, time.Time) // with the time at which the trouble ends
 }
