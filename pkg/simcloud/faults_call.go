@@ -173,7 +173,7 @@ func (f *Faults) refusal(op operation, in any) error {
 		f.strike(faultAPIDown)
 		return serverError("ServiceUnavailable")
 	case op.service == "dynamodb" && op.changes && f.hits(faultTableConflict):
-		return f.conflict(op, in)
+		return f.conflict(in)
 	case op.bucket != "" && f.during(faultThrottling, op.service, 5*time.Minute, 5*time.Minute) && !f.c.takeTiny(op.bucket):
 		f.strike(faultThrottling)
 		return apiError(throttleCode(op.service), "Rate exceeded")
@@ -193,7 +193,7 @@ func serverError(code string) error {
 
 // conflict is the error of a write that meets another one: of a transaction at one
 // of its items.
-func (f *Faults) conflict(op operation, in any) error {
+func (f *Faults) conflict(in any) error {
 	transaction, ok := in.(*dynamodb.TransactWriteItemsInput)
 	if !ok || len(transaction.TransactItems) == 0 {
 		return &types.TransactionConflictException{Message: aws.String("Transaction is ongoing for the item")}

@@ -374,7 +374,7 @@ func unwrapped(err error) error {
 // that it shows.
 func TestAStaleReadStrikesOnlyWhatHasChanged(t *testing.T) {
 	w := newFaulty(t)
-	w.write(w.ctx) //nolint:errcheck // judged by what the reads show
+	must(t, w.write(w.ctx))
 	must(t, w.c.Faults().Set(faultStaleReads, 1))
 	w.pass(5 * time.Minute)
 	look := func(ctx context.Context) error {
