@@ -105,10 +105,12 @@ check-fresh: generate ## fail if generate changed anything, or something is not 
 		echo "$$changed"; git --no-pager diff --stat; exit 1; \
 	fi; echo "clean tree: ok"
 
-# Ten times the checks of make test, and hundreds of lease histories; then all
-# planted bugs, each a test case that has to be caught; then SEEDS runs.
-soak: ## the long runs of leases, of planted bugs, and of SEEDS=200 windows of scenarios with all faults
+# Ten times the checks of make test, and hundreds of lease histories; crashes at
+# every API call of a run; then all planted bugs, each a test case that has to be
+# caught; then SEEDS runs.
+soak: ## the long runs of leases, of crashes, of planted bugs, and of SEEDS=200 windows of scenarios with all faults
 	PLIMSOLL_SOAK=1 $(GO) test -count=1 -timeout 60m ./pkg/store ./pkg/reconcile ./test/binary
+	$(GO) test -count=1 -timeout 60m -v -run TestACrashAtAnyCallLeadsToTheSameEnd ./pkg/scenario -every-crash
 	@$(GO) test -count=1 -v -run Planted ./pkg/store ./pkg/reconcile ./pkg/scenario ./pkg/soak | awk -f test/planted.awk
 	@$(SOAK)
 

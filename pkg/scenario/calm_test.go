@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -33,10 +34,11 @@ const (
 type trouble struct {
 	name   string
 	rates  map[string]float64
-	lasts  time.Duration // default half an hour
-	tail   time.Duration // what it has begun goes on for so long after it
-	never  bool          // it never ends
-	leased bool          // it may leave a lease that has to run out
+	after  map[string]time.Duration // the trouble's begin a rate is switched on; default at once
+	lasts  time.Duration            // default half an hour
+	tail   time.Duration            // what it has begun goes on for so long after it
+	never  bool                     // it never ends
+	leased bool                     // it may leave a lease that has to run out
 	spoil  sabotage
 	also   func(*world, time.Time) // with the time at which the trouble ends
 }
@@ -115,7 +117,7 @@ func (x trouble) endure(t *testing.T, s Scenario, end time.Duration) calm {
 		if c.Service == "ecs" || c.Service == "autoscaling" {
 			out.calls = append(out.calls, changed{c.At.Sub(s.Start), called(c)})
 		}
-	}}, nil, x.spoil)
+	}}, x.logs(), x.spoil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,14 +139,29 @@ func (x trouble) endure(t *testing.T, s Scenario, end time.Duration) calm {
 	for _, v := range r.Violations {
 		t.Errorf("%s: %s at %s of %s: %s", x.name, v.Promise, clock(v.At), v.Subject, v.Detail)
 	}
+	for name := range x.rates {
+		if w.cloud.Faults().Struck()[name] == 0 {
+			t.Errorf("%s: %s never struck", x.name, name)
+		}
+	}
 	out.services, out.wrong = w.settled()
 	return out
 }
 
-// befall switches the trouble on at once, and off at its end.
+// logs is where the functions log to: a log that takes no line has to be one.
+func (x trouble) logs() io.Writer {
+	if x.rates["log-sink"] > 0 {
+		return io.Discard
+	}
+	return nil
+}
+
+// befall switches the trouble on, and off at its end.
 func (x trouble) befall(t *testing.T, w *world, end time.Time) {
 	for _, name := range slices.Sorted(maps.Keys(x.rates)) {
-		if err := w.cloud.Faults().Set(name, x.rates[name]); err != nil {
+		if x.after[name] > 0 {
+			w.cloud.At(w.Start.Add(x.after[name]), func() { w.set(name, x.rates[name]) })
+		} else if err := w.cloud.Faults().Set(name, x.rates[name]); err != nil {
 			t.Fatal(err)
 		}
 		if !x.never {
@@ -190,22 +207,35 @@ func troubles() []trouble {
 	often := map[string]float64{
 		"event-burst": 1, "dead-letters-redriven": 1, "api-down": 0.3, "throttling": 0.5, "table-down": 0.2, "function-paused": 0.1, "function-timeout": 0.1,
 		"function-killed": 0.3, "ambiguous": 0.3, "partial-failure": 0.05, "describe-cut": 0.05, "no-capacity": 0.5, "metric-missing": 0.3, "by-hand": 1, "agent-down": 0.3,
+		"placement-failure": 0.5,
 	}
 	tails := map[string]time.Duration{"by-hand": 10 * time.Minute, "agent-down": 10 * time.Minute, "function-paused": 10 * time.Minute, "placement-failure": 5 * time.Minute}
 	leased := []string{"function-killed", "function-timeout", "function-paused", "ambiguous", "table-down", "api-down"}
 	var all []trouble
 	for _, k := range simcloud.FaultKinds() {
 		x := trouble{name: k.Name, rates: map[string]float64{k.Name: max(k.Usual, often[k.Name])}, tail: tails[k.Name], leased: slices.Contains(leased, k.Name)}
-		if k.Name == "event-burst" || k.Name == "dead-letters-redriven" { // they think of it once an hour
+		switch k.Name {
+		case "event-burst": // about once an hour
 			x.lasts = 61 * time.Minute
+		case "dead-letters-redriven": // as soon; and garbage is a dead letter after half an hour
+			x.lasts, x.rates["poison"] = 2*time.Hour, 0.1
 		}
 		all = append(all, x)
 	}
 	return append(all,
-		trouble{name: "the controller down for an hour", rates: map[string]float64{"table-down": 1, "api-down": 1}, lasts: time.Hour, leased: true},
+		controllerDown(),
 		trouble{name: "no round begins for half an hour", spoil: dead(30 * time.Minute), leased: true},
 		trouble{name: "every event lost, for ever", rates: map[string]float64{"event-lost": 1}, never: true},
 	)
+}
+
+// controllerDown is an hour without the table, and soon without queues as well, so
+// that nothing is invoked any more: what is known of the cluster came before.
+func controllerDown() trouble {
+	return trouble{
+		name: "the controller down for an hour", rates: map[string]float64{"table-down": 1, "api-down": 1},
+		after: map[string]time.Duration{"api-down": 10 * time.Minute}, lasts: time.Hour, leased: true,
+	}
 }
 
 // dead lets no round of so long a time begin.
@@ -253,8 +283,7 @@ func TestAfterAnyFaultTheClusterConvergesAndIsQuiet(t *testing.T) {
 func TestNothingGetsWorseWhileTheControllerIsDown(t *testing.T) {
 	t.Parallel()
 	s := stepped(time.Hour, time.Minute)
-	x := trouble{rates: map[string]float64{"table-down": 1, "api-down": 1}}
-	got := x.endure(t, s, time.Hour)
+	got := controllerDown().endure(t, s, time.Hour)
 	for _, v := range s.Services {
 		if got.fewest[v.Name] < v.Desired {
 			t.Errorf("%s ran %d tasks of %d", v.Name, got.fewest[v.Name], v.Desired)

@@ -214,7 +214,7 @@ func TestACrashLaysPlantedBugsOpen(t *testing.T) {
 				t.Errorf("without a crash: %v", wrong)
 			}
 			runs := 0
-			for _, b := range spoilt.window(true) {
+			for _, b := range spoilt.acting() {
 				for _, mode := range modes() {
 					if !slices.Contains(bug.at, b.name) {
 						continue
@@ -251,7 +251,7 @@ func TestTheDeferredCodeOfAKilledInvocationDoesNothing(t *testing.T) {
 	})
 	whole := crash{}.run(t)
 	at, kills := 0, []simcloud.CrashMode{simcloud.CrashBefore, simcloud.CrashAfter, simcloud.CrashTimeout}
-	for _, b := range whole.window(false) {
+	for _, b := range whole.firsts() {
 		_, action, _ := strings.Cut(b.name, ":")
 		if b.invocation != whole.fullest() || !strings.HasPrefix(action, "Update") && action != "TransactWriteItems" {
 			continue

@@ -16,10 +16,10 @@ import (
 	"github.com/plimsoll-ecs/plimsoll/pkg/simcloud"
 )
 
-// everyCrash crashes at all calls of all rounds that change something and of what
-// runs right after them; without it at all calls of one round of each kind, the
-// kind being what it changes. Both do so in every mode.
-var everyCrash = flag.Bool("every-crash", false, "crash at every API call of all rounds that change something, not of one of each kind")
+// everyCrash crashes at all calls of all invocations: in every mode at those of
+// rounds that change something, and in one mode each, by turns, at all others.
+// Without it every mode is tried at all calls of one invocation of each kind.
+var everyCrash = flag.Bool("every-crash", false, "crash at every API call of all invocations, not of one of each kind")
 
 // swell is a short world. Its table is down until there is much to do, so that one
 // round then launches hosts for web, lowers api and drains the host that nobody
@@ -174,28 +174,96 @@ func modes() []simcloud.CrashMode {
 	return []simcloud.CrashMode{simcloud.CrashBefore, simcloud.CrashAfter, simcloud.CrashError, simcloud.CrashTimeout}
 }
 
-// window are the boundaries of the first round that makes just these changes, for
-// all such, or of all rounds that change something and the two invocations after
-// each.
-func (o outcome) window(all bool) []boundary {
-	after, last, kinds := 0, -1, map[string]int{}
-	if all {
-		after = 2
-	}
+// point is a crash to try.
+type point struct {
+	boundary
+	mode simcloud.CrashMode
+}
+
+// acting are the boundaries of all rounds that change something and of the two
+// invocations after each.
+func (o outcome) acting() []boundary {
+	last := -1
 	var in []boundary
 	for _, b := range o.boundaries {
-		kind := fmt.Sprint(o.actions[b.invocation])
-		if _, known := kinds[kind]; !known {
-			kinds[kind] = b.invocation
-		}
-		if len(o.actions[b.invocation]) > 0 && (all || kinds[kind] == b.invocation) {
+		if len(o.actions[b.invocation]) > 0 {
 			last = b.invocation
 		}
-		if last >= 0 && b.invocation >= last && b.invocation <= last+after {
+		if last >= 0 && b.invocation <= last+2 {
 			in = append(in, b)
 		}
 	}
 	return in
+}
+
+// firsts are the boundaries of the first invocation of each kind. That of a round
+// is what it changes, that of ingest is which calls it makes. Of the rounds that
+// change nothing the one with most calls counts: others did not come far.
+func (o outcome) firsts() []boundary {
+	calls, order := map[int][]boundary{}, []int(nil)
+	for _, b := range o.boundaries {
+		if calls[b.invocation] == nil {
+			order = append(order, b.invocation)
+		}
+		calls[b.invocation] = append(calls[b.invocation], b)
+	}
+	kinds, idle := map[string]bool{}, []boundary(nil)
+	var in []boundary
+	for _, n := range order {
+		kind := fmt.Sprint(o.actions[n])
+		switch own := calls[n]; {
+		case own[0].function == hearer:
+			kind = hearer
+			for _, b := range own {
+				kind += " " + b.name
+			}
+		case len(o.actions[n]) == 0:
+			if len(own) > len(idle) {
+				idle = own
+			}
+			continue
+		}
+		if !kinds[kind] {
+			kinds[kind] = true
+			in = append(in, calls[n]...)
+		}
+	}
+	return append(in, idle...)
+}
+
+// points are the crashes to try.
+func (o outcome) points(every bool) []point {
+	in := o.firsts()
+	if every {
+		in = o.boundaries
+	}
+	var all []point
+	for n, b := range in {
+		for m, mode := range modes() {
+			if !every || len(o.actions[b.invocation]) > 0 || n%len(modes()) == m {
+				all = append(all, point{b, mode})
+			}
+		}
+	}
+	return all
+}
+
+// counted is how many boundaries of each function there are, and at how many of
+// them points crash.
+func (o outcome) counted(points []point) string {
+	all, crashed := map[string]int{}, map[string]map[int]bool{}
+	for _, b := range o.boundaries {
+		all[b.function]++
+		crashed[b.function] = map[int]bool{}
+	}
+	for _, p := range points {
+		crashed[p.function][p.n] = true
+	}
+	var says []string
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		says = append(says, fmt.Sprintf("%d boundaries of %d of %s", len(crashed[name]), all[name], name))
+	}
+	return strings.Join(says, ", ")
 }
 
 // fullest is the invocation that makes most changes.
@@ -206,10 +274,10 @@ func (o outcome) fullest() int {
 func TestACrashAtAnyCallLeadsToTheSameEnd(t *testing.T) {
 	t.Parallel()
 	whole := crash{}.run(t)
-	in := whole.window(*everyCrash)
+	points := whole.points(*everyCrash)
 	seen := whole.actions[whole.fullest()]
-	t.Logf("%d boundaries of %d, each in %d modes; %d hosts at the end, %d launched, %s up to %d intents open at once; the fullest round calls %s",
-		len(in), len(whole.boundaries), len(modes()), whole.hosts, whole.launched, whole.services, whole.open, strings.Join(seen, " "))
+	t.Logf("%s, %d crashes; %d hosts at the end, %d launched, %s up to %d intents open at once; the fullest round calls %s",
+		whole.counted(points), len(points), whole.hosts, whole.launched, whole.services, whole.open, strings.Join(seen, " "))
 	for _, a := range []string{"LaunchInstances", "UpdateService", "UpdateContainerInstancesState"} {
 		if !slices.Contains(seen, a) {
 			t.Errorf("the fullest round does not call %s", a)
@@ -220,16 +288,14 @@ func TestACrashAtAnyCallLeadsToTheSameEnd(t *testing.T) {
 	}
 	var runs sync.WaitGroup
 	slots := make(chan bool, 2)
-	for _, b := range in {
-		for _, mode := range modes() {
-			slots <- true
-			runs.Go(func() {
-				defer func() { <-slots }()
-				for _, wrong := range whole.differs(crash{n: b.n, mode: mode}.run(t)) {
-					t.Errorf("call %d, %s of %s %d: %s: %s", b.n, b.name, b.function, b.invocation, mode, wrong)
-				}
-			})
-		}
+	for _, p := range points {
+		slots <- true
+		runs.Go(func() {
+			defer func() { <-slots }()
+			for _, wrong := range whole.differs(crash{n: p.n, mode: p.mode}.run(t)) {
+				t.Errorf("call %d, %s of %s %d: %s: %s", p.n, p.name, p.function, p.invocation, p.mode, wrong)
+			}
+		})
 	}
 	runs.Wait()
 }

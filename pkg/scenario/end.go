@@ -3,7 +3,10 @@ package scenario
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -21,6 +24,13 @@ const (
 	removedFor = 5 * time.Minute                        // an empty host after emptyAfter: looks, and the call
 )
 
+// At the end of a calm everything has come to rest for so long: nothing is changed,
+// and nobody looks more often than the sweep and what it takes notice of.
+const (
+	restFor   = 10 * time.Minute
+	restLooks = 5 // rounds besides those of the sweep
+)
+
 // End is the truth about the cluster when a run is over. The ends of two runs of
 // a calmed scenario are equal if Differences is empty. Which hosts there are may
 // differ: tasks that came in another order lie on other hosts, and only empty
@@ -28,7 +38,8 @@ const (
 type End struct {
 	Services []ServiceEnd `json:"services"`
 	Hosts    int          `json:"hosts"`              // registered
-	LeftOver []string     `json:"leftOver,omitempty"` // what a cluster at rest has none of: tasks without a place, old intents, looks and messages, DRAINING and removable hosts
+	LeftOver []string     `json:"leftOver,omitempty"` // what a cluster at rest has none of: tasks without a place, old intents, looks ahead, rounds between sweeps, DRAINING and removable hosts
+	Unheard  []string     `json:"unheard,omitempty"`  // messages that are in a queue for longer than it takes to hear them
 }
 
 // ServiceEnd is a service at the end of a run.
@@ -88,9 +99,10 @@ func (m *monitors) ended(always map[string]float64) End {
 		}
 	}
 	e.Hosts = len(w.cloud.World().Hosts())
-	for _, left := range [][]string{m.intentsLeft(), w.looksLeft(), m.hostsLeft()} {
+	for _, left := range [][]string{m.intentsLeft(), w.looksLeft(), m.roundsLeft(), m.hostsLeft()} {
 		e.LeftOver = append(e.LeftOver, left...)
 	}
+	e.Unheard = w.messagesLeft()
 	return e
 }
 
@@ -111,26 +123,58 @@ func (m *monitors) intentsLeft() []string {
 	return left
 }
 
-// looksLeft are the messages that should have been taken, and a look at a time
-// that no message can be under way for.
+// looksLeft is a look at a time that no message can be under way for.
 func (w *world) looksLeft() []string {
 	var left []string
-	now := w.cloud.Now()
 	for _, i := range w.cloud.DynamoDB().Prefixed(table, "wake#"+leaseKey(w.Policy.Cluster), "wake") {
 		next, err := strconv.ParseInt(number(i, "nextAt"), 10, 64)
-		if ahead := time.UnixMilli(next).Sub(now); err == nil && ahead > aheadFor {
+		if ahead := time.UnixMilli(next).Sub(w.cloud.Now()); err == nil && ahead > aheadFor {
 			left = append(left, fmt.Sprintf("the next look is said to be %s ahead", ahead.Round(time.Second)))
 		}
 	}
-	for _, queue := range []string{ingress, fifo} {
+	return left
+}
+
+// roundsLeft says that there were more rounds lately than the sweep makes: somebody
+// asks for another look again and again.
+func (m *monitors) roundsLeft() []string {
+	if sweeps := int(restFor / time.Minute); m.late > sweeps+restLooks {
+		return []string{fmt.Sprintf("%d rounds began in the last %s, in which nothing happens, for %d sweeps", m.late, restFor, sweeps)}
+	}
+	return nil
+}
+
+// resting says whether a time is within the end of the calm, in which everything
+// has come to rest.
+func (w *world) resting(at time.Time) bool {
+	return w.Calm.Duration > 0 && at.After(w.Start.Add(w.Length.Duration-restFor))
+}
+
+// messagesLeft are the messages that should have been taken. Dead letters may stay.
+func (w *world) messagesLeft() []string {
+	var left []string
+	for _, queue := range slices.Sorted(maps.Keys(w.urls)) {
+		if strings.Contains(queue, "-dead") {
+			continue
+		}
 		for _, m := range w.cloud.SQS().Messages(queue) {
 			sent, err := strconv.ParseInt(m.Attributes["SentTimestamp"], 10, 64)
-			if age := now.Sub(time.UnixMilli(sent)); err != nil || age > queuedFor {
+			if age := w.cloud.Now().Sub(time.UnixMilli(sent)); err != nil || age > queuedFor {
 				left = append(left, fmt.Sprintf("the message %s is in %s after %s (%v)", aws.ToString(m.MessageId), queue, age.Round(time.Second), err))
 			}
 		}
 	}
 	return left
+}
+
+// expired says how many messages of a queue were too old before anybody took them.
+func (m *monitors) expired() {
+	w := m.world
+	for _, queue := range slices.Sorted(maps.Keys(w.urls)) {
+		if n := w.cloud.SQS().Expired(queue); n > 0 && !strings.Contains(queue, "-dead") {
+			m.record(Violation{Promise: "L3", At: w.cloud.Now(), Subject: queue, Detail: fmt.Sprintf("%d messages were dropped since they were too old", n)})
+		}
+	}
 }
 
 // hostsLeft are the DRAINING hosts, and the removable ones: empty for longer than

@@ -26,7 +26,7 @@ type Verdict struct {
 	World        int    `json:"world"`             // times that a service fell below its floor by what the world did alone
 	Shared       int    `json:"shared"`            // that it would not have without an action of ours, which was right until the world did something
 	Ours         int    `json:"ours"`              // that it would not have without an action of ours: a violation
-	Unjudged     int    `json:"unjudged"`          // that no replay was left for
+	Unjudged     int    `json:"unjudged"`          // that no replay was left for: a violation, since nobody knows
 	Replays      int    `json:"replays"`
 }
 
@@ -35,7 +35,7 @@ type Verdict struct {
 //
 // "differential": the end is equal to that of the same seed without any fault;
 // what the scenario itself lets happen, happens in both. It needs a calm at the
-// end, see Calmed.
+// end, see Calmed. "L3": no message is left in a queue then.
 //
 // "blame": each time that a service falls below its floor, it does so as well
 // without the actions that take its health: the same seed is run again up to
@@ -81,6 +81,9 @@ func (r *Result) compare(want Result) {
 	for _, difference := range r.End.Differences(want.End) {
 		r.Violations = append(r.Violations, Violation{Promise: "differential", At: at, Subject: r.Scenario, Detail: difference})
 	}
+	for _, message := range r.End.Unheard {
+		r.Violations = append(r.Violations, Violation{Promise: "L3", At: at, Subject: r.Scenario, Detail: message})
+	}
 }
 
 // blame is the blame oracle: it judges each dip of the run.
@@ -94,6 +97,10 @@ func (m *monitors) blame(ctx context.Context, s Scenario, o Options, r *Result) 
 		}
 		if v.Replays == mostReplays {
 			v.Unjudged++
+			r.Violations = append(r.Violations, Violation{
+				Promise: "blame", At: x.from, Subject: x.service, Invocation: suspects[0].invocation,
+				Detail: fmt.Sprintf("not judged: service %s was below its floor of %d from %s, and %d replays were all", x.service, x.floor, clock(x.from), mostReplays),
+			})
 			continue
 		}
 		v.Replays++

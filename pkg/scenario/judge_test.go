@@ -3,6 +3,7 @@ package scenario
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -13,7 +14,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	ddb "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
+	"github.com/plimsoll-ecs/plimsoll/events"
 	"github.com/plimsoll-ecs/plimsoll/functions/reconcile"
 	"github.com/plimsoll-ecs/plimsoll/pkg/awscloud/clusterside"
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
@@ -104,6 +107,41 @@ func (lazyAutoScaling) TerminateInstanceInAutoScalingGroup(context.Context, *aut
 	return &autoscaling.TerminateInstanceInAutoScalingGroupOutput{}, nil
 }
 
+// restless asks for another look two seconds after each round, once the calm is
+// nearly over.
+func restless(w *world, _ *reconcile.Ports) {
+	w.cloud.Lambda().OnInvocation(func(done simcloud.Invocation) {
+		if done.Function == hearer || w.cloud.Now().Before(w.Start.Add(w.Length.Duration-restFor)) {
+			return
+		}
+		at := w.cloud.Now().Add(2 * time.Second).Truncate(time.Millisecond)
+		message, _ := events.LookAgain(leaseKey("prod"), at) // it is of strings and a time
+		setNext(w, at)
+		_, _ = w.cloud.SQS().SendMessage(context.Background(), &sqs.SendMessageInput{QueueUrl: aws.String(w.urls[ingress]), MessageBody: aws.String(string(message)), DelaySeconds: 2})
+	})
+}
+
+// setNext writes the time of the next look.
+func setNext(w *world, at time.Time) {
+	_, _ = w.cloud.DynamoDB().UpdateItem(context.Background(), &dynamodb.UpdateItemInput{
+		TableName: aws.String(table), Key: item{"pk": &ddb.AttributeValueMemberS{Value: "wake#" + leaseKey("prod")}, "sk": &ddb.AttributeValueMemberS{Value: "wake"}},
+		UpdateExpression: aws.String("SET nextAt = :at"), ExpressionAttributeValues: item{":at": &ddb.AttributeValueMemberN{Value: strconv.FormatInt(at.UnixMilli(), 10)}},
+	})
+}
+
+// astray sends what is for the ingress queue to one that nobody hears and that
+// keeps its messages for so many seconds.
+func astray(retention string) sabotage {
+	return ports(func(w *world, p *reconcile.Ports) {
+		out, err := w.cloud.SQS().CreateQueue(context.Background(), &sqs.CreateQueueInput{QueueName: aws.String("nowhere"), Attributes: map[string]string{"MessageRetentionPeriod": retention}})
+		if err != nil {
+			panic(err)
+		}
+		w.urls["nowhere"] = *out.QueueUrl
+		p.SQS = badSQS{p.SQS, "nowhere"}
+	})
+}
+
 // Each bug leaves something behind that the run without it does not.
 func TestTheDifferentialOracleCatchesAPlantedBug(t *testing.T) {
 	s := swell().Calmed(20 * time.Minute)
@@ -133,13 +171,12 @@ func TestTheDifferentialOracleCatchesAPlantedBug(t *testing.T) {
 			w.cloud.At(w.Start.Add(75*time.Minute-100*time.Millisecond), func() { _ = w.cloud.World().SetDesiredByHand("prod", "web", 5) })
 		})},
 		{"the next look is noted wrongly", "ahead", ports(func(w *world, _ *reconcile.Ports) {
-			w.cloud.At(w.Start.Add(w.Length.Duration), func() {
-				_, _ = w.cloud.DynamoDB().UpdateItem(context.Background(), &dynamodb.UpdateItemInput{
-					TableName: aws.String(table), Key: item{"pk": &ddb.AttributeValueMemberS{Value: "wake#" + leaseKey("prod")}, "sk": &ddb.AttributeValueMemberS{Value: "wake"}},
-					UpdateExpression: aws.String("SET nextAt = :at"), ExpressionAttributeValues: item{":at": &ddb.AttributeValueMemberN{Value: "9999999999999"}},
-				})
-			})
+			w.cloud.At(w.Start.Add(w.Length.Duration), func() { setNext(w, time.UnixMilli(9999999999999)) })
 		})},
+		{"a round asks for another look every two seconds", "rounds began in the last 10m0s", ports(restless)},
+		{"a count is set to what it is, when all should be quiet", "L2: UpdateService", rogue(70*time.Minute, 1, func(ctx context.Context, w *world) { update(ctx, w, "web", 4) })},
+		{"looks are asked for in a queue that nobody hears", "L3: the message", astray("1209600")},
+		{"and are dropped there", "messages were dropped", astray("60")},
 	} {
 		t.Run(bug.name, func(t *testing.T) {
 			t.Parallel()
@@ -149,10 +186,9 @@ func TestTheDifferentialOracleCatchesAPlantedBug(t *testing.T) {
 			}
 			said := bug.says == ""
 			for _, v := range r.Violations {
-				if v.Promise == "differential" {
-					t.Log(v.Detail)
-					said = said || strings.Contains(v.Detail, bug.says)
-				}
+				says := v.Promise + ": " + v.Detail
+				t.Log(says)
+				said = said || strings.Contains(says, bug.says)
 			}
 			if !said || bug.says == "" && len(r.Violations) > 0 {
 				t.Errorf("said %q: %t, violations %v", bug.says, said, r.Violations)
@@ -261,6 +297,29 @@ func TestTheBlameOracleTellsWhoseADipIs(t *testing.T) {
 				t.Errorf("%q, want %q; said %q: %t; %+v", got, tt.want, tt.says, said, v)
 			}
 		})
+	}
+}
+
+// A dip that no replay is left for is nobody's, so far as one knows: that is no
+// pass.
+func TestADipThatIsNotJudgedIsAViolation(t *testing.T) {
+	s := still()
+	o := Options{Seed: 7, sabotage: rogue(5*time.Minute, 1, func(ctx context.Context, w *world) {
+		v, _ := w.cloud.World().Service("prod", "web")
+		for _, x := range v.Tasks[:3] {
+			_, _ = w.cloud.ECS().StopTask(ctx, &ecs.StopTaskInput{Cluster: aws.String("prod"), Task: aws.String(x.ARN)})
+		}
+	})}
+	r, m, err := run(t.Context(), s, o, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Verdict, r.Violations = &Verdict{Replays: mostReplays}, nil
+	if err := m.blame(t.Context(), s, o, &r); err != nil || r.Verdict.Unjudged != 1 || r.Verdict.Replays != mostReplays {
+		t.Fatalf("%+v %v", r.Verdict, err)
+	}
+	if len(r.Violations) != 1 || r.Violations[0].Promise != "blame" || !strings.Contains(r.Violations[0].Detail, "not judged") {
+		t.Errorf("%+v", r.Violations)
 	}
 }
 

@@ -35,6 +35,7 @@ type monitors struct {
 	turns  turns
 
 	emptied map[string]time.Time // since when hosts are empty, by container instance ARN
+	late    int                  // rounds that began when the cluster should be at rest
 	dips    dips
 	again   *again // of a replay: what it is to leave out and to see
 
@@ -73,6 +74,9 @@ func (m *monitors) attach(w *world) {
 		maps.DeleteFunc(m.under, func(_ int, i *invocation) bool { return i.function == done.Function && i.began.Equal(done.Began) })
 		if len(m.under) == 0 {
 			m.forget()
+		}
+		if done.Function != hearer && w.resting(done.Began) {
+			m.late++
 		}
 	})
 	w.cloud.Every(w.Start, floorStep, func() bool {
@@ -170,6 +174,9 @@ func (m *monitors) action(i *invocation, c simcloud.Call) {
 	}{{"S2", change.exceeds}, {"S7", m.outside(change)}} {
 		m.judge(i, c, p.promise, change, p.claim, now)
 	}
+	if m.world.resting(c.At) {
+		m.broken("L2", c, change.subject(), fmt.Sprintf("%s in the last %s of a calm, when all should be quiet", c.Action, restFor))
+	}
 	m.noted(i, c, change)
 	m.leased(i, c)
 	m.blind(i, c, change, now.real)
@@ -191,6 +198,7 @@ func (m *monitors) record(v Violation) {
 // end judges what is left at the end of the run, and tells all.
 func (m *monitors) end(r *Result) {
 	m.unanswered(m.world.cloud.Now())
+	m.expired()
 	r.Violations = append(r.Violations, m.violations...)
 	r.Raced = m.races
 	r.SecondsBelowFloor = m.floors.below.Seconds()

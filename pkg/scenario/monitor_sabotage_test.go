@@ -114,11 +114,14 @@ func (b badDynamoDB) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInpu
 	return b.DynamoDB.UpdateItem(ctx, &other)
 }
 
-type badSQS struct{ store.SQS }
+type badSQS struct {
+	store.SQS
+	to string
+}
 
 func (b badSQS) SendMessage(ctx context.Context, in *sqs.SendMessageInput, _ ...func(*sqs.Options)) (*sqs.SendMessageOutput, error) {
 	other := *in
-	other.QueueUrl = aws.String(strings.Replace(*in.QueueUrl, ingress, "payroll", 1))
+	other.QueueUrl = aws.String(strings.Replace(*in.QueueUrl, ingress, b.to, 1))
 	return b.SQS.SendMessage(ctx, &other)
 }
 
@@ -317,7 +320,7 @@ var planted = []struct {
 			}
 		}}
 	})},
-	{"a message goes to a queue of somebody else", "S8", "no queue of the controller's", nil, ports(func(_ *world, p *reconcile.Ports) { p.SQS = badSQS{p.SQS} })},
+	{"a message goes to a queue of somebody else", "S8", "no queue of the controller's", nil, ports(func(_ *world, p *reconcile.Ports) { p.SQS = badSQS{p.SQS, "payroll"} })},
 	{"another table is written to", "S8", "the table payroll", nil, ports(func(_ *world, p *reconcile.Ports) {
 		p.DynamoDB = badDynamoDB{DynamoDB: p.DynamoDB, update: func(in *dynamodb.UpdateItemInput) *dynamodb.UpdateItemOutput {
 			in.TableName = aws.String("payroll")

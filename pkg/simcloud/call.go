@@ -56,7 +56,7 @@ func call[O any](ctx context.Context, c *Cloud, op operation, in any, do func() 
 	if op.changes && c.opts.Watch != nil {
 		c.opts.Watch(seen)
 	}
-	out, err := admit(c, op, refusable(c, seen, op.changes, do))
+	out, err := admit(c, op, in, refusable(c, seen, op.changes, do))
 	if err = fate.leave(c, p, op, err); err != nil {
 		out = nil
 	}
@@ -99,8 +99,8 @@ func (p *proc) sees(op operation, in any) Call {
 	}
 }
 
-func admit[O any](c *Cloud, op operation, do func() (*O, error)) (*O, error) {
-	if err := c.faults.refusal(op); err != nil {
+func admit[O any](c *Cloud, op operation, in any, do func() (*O, error)) (*O, error) {
+	if err := c.faults.refusal(op, in); err != nil {
 		return nil, err
 	}
 	if !c.pays(op) {

@@ -209,6 +209,10 @@ func TestARefusedActionLeavesWhatWas(t *testing.T) {
 	_, err := b.c.ELBV2().CreateRule(b.ctx, &elbv2.CreateRuleInput{ListenerArn: &b.listener, Priority: aws.Int32(7), Actions: forwardTo(to(b.group, 1))})
 	b.want("error", codeOf(err), "TooManyUniqueTargetGroupsPerLoadBalancer")
 	b.want("actions", b.actionsOf(), "default two:1")
+	b.c.World().Behaviour().ELB.GroupsPerALB, b.c.World().Behaviour().ELB.TargetsPerALB = 2, 1
+	b.must(b.registers(b.group, portsOf(b.host(0).instance.id, 1, 2)...))
+	b.want("error", codeOf(b.changesListener(to(two, 1), to(b.group, 1))), "TooManyTargets")
+	b.want("actions", b.actionsOf(), "default two:1")
 }
 
 // actionsOf tells the rules of the bench's listener, in the order of priority.
@@ -252,7 +256,7 @@ func TestPagesHaveEverythingOnce(t *testing.T) {
 			b.makeGroup(fmt.Sprint("g", i), nil)
 		}
 		var got []string
-		pages := elbv2.NewDescribeTargetGroupsPaginator(b.c.ELBV2(), &elbv2.DescribeTargetGroupsInput{PageSize: &size})
+		pages := elbv2.NewDescribeTargetGroupsPaginator(b.c.ELBV2(), &elbv2.DescribeTargetGroupsInput{PageSize: &size}, func(o *elbv2.DescribeTargetGroupsPaginatorOptions) { o.StopOnDuplicateToken = true })
 		for pages.HasMorePages() {
 			out, err := pages.NextPage(b.ctx)
 			b.must(err)

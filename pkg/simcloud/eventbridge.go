@@ -23,12 +23,15 @@ type Target struct {
 	ID             string
 	ARN            string
 	MessageGroupID string
+	Retry          *RetryPolicy // nil: 185 times within 24 hours
+	DeadLetters    string       // ARN of the standard queue for what could not be sent; empty: that is lost
 }
 
 // EventBridge is the default event bus: rules, their patterns and schedules.
 type EventBridge struct {
-	c     *Cloud
-	rules []*eventRule // as they were made
+	c           *Cloud
+	rules       []*eventRule    // as they were made
+	unreachable map[string]bool // ARNs of queues
 }
 
 type eventRule struct {
@@ -112,7 +115,7 @@ func (b *EventBridge) checkTarget(t Target) error {
 	case !q.fifo && t.MessageGroupID != "":
 		return notSimulated("message groups of a standard queue")
 	default:
-		return nil
+		return b.checkRetry(t)
 	}
 }
 
@@ -252,25 +255,18 @@ func (b *EventBridge) deliver(r *eventRule, e *busEvent) {
 	for _, t := range r.targets {
 		usual := deliveryDelay(b.c.stream("event delivery"))
 		for _, late := range b.c.faults.deliveries(e.Source, usual) {
-			b.c.after(late, func() { b.arrive(t, string(body)) })
+			b.c.after(late, func() { b.arrive(r.arn, t, string(body)) })
 		}
 		if forged, ok := b.c.faults.forged(e, string(body)); ok {
-			b.c.after(usual, func() { b.arrive(t, forged) })
+			b.c.after(usual, func() { b.arrive(r.arn, t, forged) })
 		}
 	}
 }
 
-func (b *EventBridge) arrive(t Target, body string) {
+// arrive is the first attempt to send an event to a target of a rule.
+func (b *EventBridge) arrive(rule string, t Target, body string) {
 	b.c.faults.newest[t.ARN] = body
-	q, ok := b.c.SQS().byARN(t.ARN)
-	if !ok {
-		b.c.trace("event lost: no queue %s", t.ARN)
-		return
-	}
-	b.c.bill.Delivered++
-	if _, err := q.send(sending{body: body, group: t.MessageGroupID, delay: q.delay}); err != nil {
-		b.c.trace("event lost: %v", err)
-	}
+	b.attempt(delivery{rule: rule, target: t, body: body, since: b.c.now})
 }
 
 // deliveryDelay is 0.3 to 1.5 s, with a tail of one in twenty up to 5 s.

@@ -77,7 +77,7 @@ func FaultKinds() []FaultKind {
 		{faultAPIDown, 14, "spells of 1 to 30 minutes in which ECS, Auto Scaling, CloudWatch or SQS answers 503", "share of time, of each service", 0.02},
 		{faultClockSkew, 15, "an invocation's clock is up to 2.5 minutes fast or slow, its deadline with it", "share of invocations", 0.5},
 		{faultPoison, 16, "a garbage message lands in each queue that a rule sends to", "chance a minute", 0.1},
-		{faultDeadRedriven, 17, "all dead letters go back to the queues that they come from", "chance an hour", 0.5},
+		{faultDeadRedriven, 17, "all dead letters go back to the queues that they come from", "sixty times the chance a minute", 0.5},
 		{faultAlarmFlapping, 18, "an alarm finds a state at random, and its own again when next evaluated", "share of evaluations", 0.05},
 		{faultMetricMissing, 19, "spells of 1 to 15 minutes in which a metric gets no value", "share of time, of each metric", 0.05},
 		{faultDescribeCut, 20, "an answer to a Describe, List or Get call lacks its last items, or all, and says nothing of it", "share of such calls", 0.01},
@@ -92,7 +92,7 @@ func FaultKinds() []FaultKind {
 		{faultTableDown, 35, "spells of 10 s to 10 min in which DynamoDB answers an internal error", "share of time", 0.01},
 		{faultTableConflict, 35, "DynamoDB refuses a write because of another one of the same item", "share of writes", 0.02},
 		{faultForgedEvents, 36, "beside an event comes a forged one: another account, Region or cluster, or a fuzzed detail", "share of deliveries", 0.1},
-		{faultEventBurst, 38, "the newest event comes 10,000 times within one second", "chance an hour, of each target", 0.1},
+		{faultEventBurst, 38, "the newest event comes 10,000 times within one second", "sixty times the chance a minute, of each target", 0.1},
 		{faultByHand, 39, "a person sets a desired count or capacity, or drains a host and makes it ACTIVE 10 minutes later", "ten times the chance a minute", 0.1},
 		{faultLogSink, 40, "the functions' log takes no line", "share of lines", 0.1},
 	}
@@ -181,9 +181,12 @@ func (f *Faults) hits(name string) bool {
 }
 
 // drawn draws whether a fault is to happen, which something may still prevent.
-func (f *Faults) drawn(name string) bool {
+func (f *Faults) drawn(name string) bool { return f.drawnOf(name, 1) }
+
+// drawnOf is drawn for a fault whose rate is so many times its chance.
+func (f *Faults) drawnOf(name string, times float64) bool {
 	rate := f.rates[name]
-	return rate > 0 && f.c.stream("fault "+name).Float64() < rate
+	return rate > 0 && f.c.stream("fault "+name).Float64() < rate/times
 }
 
 // spell is a stretch of time in which a fault is there, or is not.
@@ -242,9 +245,9 @@ func (f *Faults) doing(name string) (time.Duration, func()) {
 	case faultPoison:
 		return time.Minute, f.poison
 	case faultEventBurst:
-		return time.Hour, f.burst
+		return time.Minute, f.burst
 	case faultDeadRedriven:
-		return time.Hour, f.redrive
+		return time.Minute, f.redrive
 	case faultAgentDown:
 		return time.Minute, f.agentsDown
 	case faultByHand:

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go"
 )
@@ -163,16 +164,16 @@ func (p *proc) hang() {
 }
 
 // refusal is the error of a call that a fault keeps from taking effect.
-func (f *Faults) refusal(op operation) error {
+func (f *Faults) refusal(op operation, in any) error {
 	switch {
 	case op.service == "dynamodb" && f.during(faultTableDown, "table", 10*time.Second, 10*time.Minute):
 		f.strike(faultTableDown)
 		return serverError("InternalServerError")
-	case op.service != "dynamodb" && f.during(faultAPIDown, op.service, time.Minute, 30*time.Minute):
+	case op.service != "dynamodb" && f.apiDown(op.service):
 		f.strike(faultAPIDown)
 		return serverError("ServiceUnavailable")
 	case op.service == "dynamodb" && op.changes && f.hits(faultTableConflict):
-		return conflict(op)
+		return f.conflict(in)
 	case op.bucket != "" && f.during(faultThrottling, op.service, 5*time.Minute, 5*time.Minute) && !f.c.takeTiny(op.bucket):
 		f.strike(faultThrottling)
 		return apiError(throttleCode(op.service), "Rate exceeded")
@@ -181,15 +182,29 @@ func (f *Faults) refusal(op operation) error {
 	}
 }
 
+// apiDown says whether a service other than DynamoDB answers 503.
+func (f *Faults) apiDown(service string) bool {
+	return f.during(faultAPIDown, service, time.Minute, 30*time.Minute)
+}
+
 func serverError(code string) error {
 	return &smithy.GenericAPIError{Code: code, Message: "an error inside the service", Fault: smithy.FaultServer}
 }
 
-func conflict(op operation) error {
-	if op.action == "TransactWriteItems" {
-		return cancelled([]types.CancellationReason{{Code: aws.String("TransactionConflict"), Message: aws.String("Transaction is ongoing for the item")}})
+// conflict is the error of a write that meets another one: of a transaction at one
+// of its items.
+func (f *Faults) conflict(in any) error {
+	transaction, ok := in.(*dynamodb.TransactWriteItemsInput)
+	if !ok || len(transaction.TransactItems) == 0 {
+		return &types.TransactionConflictException{Message: aws.String("Transaction is ongoing for the item")}
 	}
-	return &types.TransactionConflictException{Message: aws.String("Transaction is ongoing for the item")}
+	reasons := make([]types.CancellationReason, len(transaction.TransactItems))
+	for n := range reasons {
+		reasons[n].Code = aws.String("None")
+	}
+	n := f.c.stream("fault " + faultTableConflict + " item").IntN(len(reasons))
+	reasons[n] = types.CancellationReason{Code: aws.String("TransactionConflict"), Message: aws.String("Transaction is ongoing for the item")}
+	return cancelled(reasons)
 }
 
 // takeTiny takes a token of the bucket that stands for another while its service
@@ -223,7 +238,7 @@ func (f *Faults) Sink(out io.Writer) io.Writer { return sink{f, out} }
 
 // redrive moves all dead letters back to where they come from.
 func (f *Faults) redrive() {
-	if !f.drawn(faultDeadRedriven) {
+	if !f.drawnOf(faultDeadRedriven, 60) {
 		return
 	}
 	var names []string

@@ -116,12 +116,13 @@ func (f *Faults) burst() {
 	b := f.c.EventBridge()
 	for _, arn := range b.targetARNs() {
 		body, known := f.newest[arn]
-		if !known || !f.hits(faultEventBurst) {
+		if !known || !f.drawnOf(faultEventBurst, 60) {
 			continue
 		}
+		f.strike(faultEventBurst)
 		f.c.trace("event burst to %s", arn)
 		for n := range copies {
-			f.c.after(time.Duration(n)*time.Second/copies, func() { b.arrive(Target{ARN: arn}, body) })
+			f.c.after(time.Duration(n)*time.Second/copies, func() { b.arrive("", Target{ARN: arn}, body) })
 		}
 	}
 }

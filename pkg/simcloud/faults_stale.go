@@ -69,21 +69,24 @@ func (f *Faults) takePicture() {
 
 // seenAt draws the instant that a read of an invocation shows.
 func (f *Faults) seenAt() time.Time {
-	if f.c.current == nil || !f.hits(faultStaleReads) {
+	if f.c.current == nil || !f.drawn(faultStaleReads) {
 		return f.c.now
 	}
 	return f.c.now.Add(-between(f.c.stream("fault "+faultStaleReads), 0, staleFor))
 }
 
-// picture is the newest picture of no later than an instant, or the oldest.
+// picture is the newest picture of no later than an instant, or the oldest. Where
+// something has changed since, the fault has struck.
 func (f *Faults) picture(at time.Time) picture {
 	all := f.past.pictures
-	for n := len(all) - 1; n > 0; n-- {
-		if !all[n].at.After(at) {
-			return all[n]
-		}
+	n := len(all) - 1
+	for n > 0 && all[n].at.After(at) {
+		n--
 	}
-	return all[0]
+	if n < len(all)-1 || f.past.due {
+		f.strike(faultStaleReads)
+	}
+	return all[n]
 }
 
 // seen finds a cluster as a read shows it, by name or ARN.
@@ -186,14 +189,18 @@ func (d *DynamoDB) seen(t *table, consistent *bool) *table {
 	old := *t
 	old.partitions = maps.Clone(t.partitions)
 	own := map[string]bool{}
-	undo := d.c.faults.past.undo
+	undo, changed := d.c.faults.past.undo, false
 	for n := len(undo) - 1; n >= 0 && undo[n].at.After(at); n-- {
 		if u := undo[n]; u.table == t {
+			changed = true
 			if !own[u.key.hash] {
 				own[u.key.hash], old.partitions[u.key.hash] = true, slices.Clone(old.partitions[u.key.hash])
 			}
 			old.put(u.key, u.item)
 		}
+	}
+	if changed {
+		d.c.faults.strike(faultStaleReads)
 	}
 	return &old
 }

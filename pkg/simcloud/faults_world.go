@@ -28,16 +28,11 @@ func (f *Faults) refused(h *ecsHost) (ecsRefusal, bool) {
 	return ecsRefusal{reasons[f.c.stream("fault "+faultPlacementFailure).IntN(len(reasons))], h}, true
 }
 
-// tenth draws whether something happens whose rate is ten times its chance.
-func (f *Faults) tenth(name string) bool {
-	return f.c.stream("fault "+name).Float64() < f.rates[name]/10
-}
-
 // agentsDown disconnects agents.
 func (f *Faults) agentsDown() {
 	for _, c := range f.c.fleet.clusters {
 		for _, h := range c.hosts {
-			if h.status != statusInactive && !h.dead && f.tenth(faultAgentDown) {
+			if h.status != statusInactive && !h.dead && f.drawnOf(faultAgentDown, 10) {
 				f.strike(faultAgentDown)
 				f.c.fleet.disconnect(h, between(f.c.stream("fault "+faultAgentDown), time.Minute, 10*time.Minute))
 			}
@@ -47,7 +42,7 @@ func (f *Faults) agentsDown() {
 
 // meddle lets a person change something.
 func (f *Faults) meddle() {
-	if !f.tenth(faultByHand) {
+	if !f.drawnOf(faultByHand, 10) {
 		return
 	}
 	r := f.c.stream("fault " + faultByHand)

@@ -130,9 +130,26 @@ func (q *SQS) Messages(queueName string) []types.Message {
 		m := of.held[n]
 		out = append(out, types.Message{
 			MessageId: aws.String(m.id), Body: aws.String(m.body), MD5OfBody: aws.String(md5Hex(m.body)), Attributes: m.attributes(),
+			MessageAttributes: messageAttributes(m.says),
 		})
 	}
 	return out
+}
+
+// Expired is how many messages of a queue got older than its retention before
+// anybody deleted them; AWS drops them without a word.
+func (q *SQS) Expired(queueName string) int {
+	of, ok := q.queues[queueName]
+	if !ok {
+		return 0
+	}
+	n := of.expired
+	for _, m := range of.held {
+		if q.c.now.Sub(m.sent) >= of.retention {
+			n++
+		}
+	}
+	return n
 }
 
 // Redrive moves all messages of a dead-letter queue that wait there back to the
@@ -149,7 +166,7 @@ func (q *SQS) Redrive(queueName string) int {
 			continue
 		}
 		dead.drop(m)
-		from.deliver(from.keep(&message{id: m.id, body: m.body, group: m.group, dedup: m.dedup, sent: q.c.now}), 0)
+		from.deliver(from.keep(&message{id: m.id, body: m.body, group: m.group, dedup: m.dedup, sent: q.c.now, says: m.says}), 0)
 		moved++
 	}
 	dead.ready = slices.DeleteFunc(dead.ready, func(m *message) bool { return m.gone })

@@ -31,6 +31,7 @@ type queue struct {
 	first          map[string]*message // FIFO: by deduplication id
 	recent         []*message          // FIFO: what is in first, oldest first
 	listeners      []func()            // told when a message becomes ready
+	expired        int                 // messages that nobody deleted within the retention
 }
 
 // message is one message in one queue.
@@ -43,14 +44,16 @@ type message struct {
 	receives      int
 	delayed       bool // until its delay is over
 	inFlight      bool
-	gone          bool   // deleted, moved or expired
-	from          string // a dead letter: the ARN of the queue it comes from
+	gone          bool              // deleted, moved or expired
+	from          string            // a dead letter: the ARN of the queue it comes from
+	says          map[string]string // its own attributes
 }
 
 // sending is a message before SQS has it.
 type sending struct {
 	body, group, dedup string
 	delay              time.Duration
+	says               map[string]string
 }
 
 func newQueue(c *Cloud, name string, s queueSettings) *queue {
@@ -76,7 +79,7 @@ func (q *queue) send(s sending) (*message, error) {
 			return first, nil
 		}
 	}
-	m := q.keep(&message{id: uuid(q.c), body: s.body, group: s.group, dedup: s.dedup, sent: q.c.now})
+	m := q.keep(&message{id: uuid(q.c), body: s.body, group: s.group, dedup: s.dedup, sent: q.c.now, says: s.says})
 	if q.fifo {
 		q.first[s.dedup] = m
 		q.recent = append(q.recent, m)
@@ -152,6 +155,7 @@ func (q *queue) receive(n int) []*message {
 		case m.gone:
 		case q.c.now.Sub(m.sent) >= q.retention:
 			q.drop(m)
+			q.expired++
 		case q.inFlight[m.group] > 0:
 			rest = append(rest, m)
 		case q.maxReceives > 0 && m.receives >= q.maxReceives:
@@ -224,7 +228,7 @@ func (q *queue) redrive(m *message) {
 		return
 	}
 	q.c.trace("sqs redrive %s to %s", m.id, dead.name)
-	moved := &message{id: m.id, body: m.body, group: m.group, dedup: m.dedup, sent: m.sent, from: q.arn}
+	moved := &message{id: m.id, body: m.body, group: m.group, dedup: m.dedup, sent: m.sent, from: q.arn, says: m.says}
 	if dead.fifo {
 		moved.sent = q.c.now
 	}

@@ -84,12 +84,16 @@ func TestThePageKnowsEveryFaultOnceAndNamesTestsThatExist(t *testing.T) {
 	}
 }
 
+// old says that figures are from before bursts and redrives were thought of by the
+// minute, and from before L2 was measured and L3 told from L1.
+func old(sum Summary) bool { return sum.Commit == "4a3e757" }
+
 // The figures are of the faults that there are now: another fault wants a soak.
-// What acts by the hour strikes only where the faults of a run last that long.
 func TestTheFiguresAreOfAllFaultsAndBreakNothing(t *testing.T) {
 	sum := figures(t)
 	for _, k := range simcloud.FaultKinds() {
-		if _, told := sum.Faults[k.Name]; !told || sum.Faults[k.Name] == 0 && k.Name != "event-burst" && k.Name != "dead-letters-redriven" {
+		may := old(sum) && (k.Name == "event-burst" || k.Name == "dead-letters-redriven")
+		if n, told := sum.Faults[k.Name]; !told || n == 0 && !may {
 			t.Errorf("%s never struck in the soak of docs/reliability.json", k.Name)
 		}
 	}
@@ -134,6 +138,7 @@ func page(sum Summary) string {
 	for _, p := range promises() {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", p.name, p.says, broken(p, sum), shown(p.tests))
 	}
+	fmt.Fprintf(&b, "\nL1, L2, L3 and blame want the run without faults, or without an action, beside the run: of the %d trials of `make test` %d are judged by\nthem, the others by the monitors alone; of a soak all are.\n", trials, judged)
 	fmt.Fprintf(&b, "\nEach stretch of time in which a service is under its floor is laid at a door, by running the same world without our actions: the world alone %s, the\nworld together with an action that was right by what could be known %s, ours %s.\n", grouped(sum.Dips["world"]), grouped(sum.Dips["shared"]), grouped(sum.Dips["ours"]))
 	b.WriteString("\n## Not modelled\n\nThese fault classes have no switch yet, since what they befall is not built or not simulated.\n\n| # | fault | why |\n| --- | --- | --- |\n")
 	for _, c := range absent() {
@@ -169,6 +174,9 @@ func shown(tests []string) string {
 func broken(p promise, sum Summary) string {
 	if len(p.violations) == 0 {
 		return "by its test alone"
+	}
+	if old(sum) && (p.name == "L2" || p.name == "L3") {
+		return "not told"
 	}
 	n := 0
 	for _, name := range p.violations {

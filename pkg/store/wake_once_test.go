@@ -106,6 +106,7 @@ type wrongWaking struct {
 	update func(*waking, *dynamodb.UpdateItemInput)
 	again  int64 // ms by which a message's time is off
 	hasty  bool  // ingest reads no pace
+	swap   bool  // what waits is sent after it was noted
 }
 
 // mishaps is one invocation's way to the table and the queues.
@@ -115,6 +116,7 @@ type mishaps struct {
 	heard wokenAt // the message under way
 	calls int
 	plan  []mishap
+	held  func() error // a send that waits for a note, if they are swapped
 }
 
 func (m *mishaps) pass(ctx context.Context, do func() error) error {
@@ -213,6 +215,10 @@ func (t mishapTable) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInpu
 		t.m.w.wrong.update(t.m.w, in)
 	}
 	err = t.m.pass(ctx, func() error { out, err = t.wholeTable.UpdateItem(ctx, in); return err })
+	if send := t.m.held; err == nil && send != nil && in.ExpressionAttributeValues[":due"] != nil {
+		t.m.held = nil
+		err = send()
+	}
 	return out, err
 }
 
@@ -233,7 +239,14 @@ func (q mishapQueue) SendMessage(ctx context.Context, in *sqs.SendMessageInput, 
 	if in.MessageGroupId != nil {
 		q.m.w.keepsPace(q.m.heard)
 	}
-	err = q.m.pass(ctx, func() error { out, err = q.SQS.SendMessage(ctx, in); return err })
+	send := func() error {
+		return q.m.pass(ctx, func() error { out, err = q.SQS.SendMessage(ctx, in); return err })
+	}
+	if q.m.w.wrong.swap && aws.ToString(in.QueueUrl) == q.m.w.Ingress {
+		q.m.held = send
+		return &sqs.SendMessageOutput{}, nil
+	}
+	err = send()
 	return out, err
 }
 
@@ -496,6 +509,15 @@ func pairCase() wakeCase {
 	return wakeCase{Events: []time.Duration{0, time.Second}, Looks: []time.Duration{0}, Paces: []time.Duration{0}}
 }
 
+// dyingCase is an event that waits, of which ingest hears and dies at its last call
+// but one: of what it wanted to send and to note only one was done.
+func dyingCase() wakeCase {
+	return wakeCase{
+		Events: []time.Duration{0, 705 * time.Millisecond}, Looks: []time.Duration{0}, Wants: []time.Duration{0}, Paces: []time.Duration{0},
+		Hears: []mishap{{Invocation: 1, Call: 1, Kind: 1}},
+	}
+}
+
 // slowCase is a steady trickle for a key whose rounds are dear, and whose second
 // one failed.
 func slowCase() wakeCase {
@@ -521,6 +543,8 @@ func TestPlantedBugsOfWakingAreCaught(t *testing.T) {
 			return c
 		}, wrongWaking{}},
 		{"none where rounds are dear", "", slowCase, wrongWaking{}},
+		{"none where ingest dies between its last two calls", "", dyingCase, wrongWaking{}},
+		{"what waits is noted before it is sent", "no look began", dyingCase, wrongWaking{swap: true}},
 		{"ingest takes no notice of the pace", "and the pace was", slowCase, wrongWaking{hasty: true}},
 		{"what waits for a long pace is never sent", "no look began", slowCase, wrongWaking{send: elsewhere}},
 		{"the time noted falls with the pace", "none replaced it", slowCase, wrongWaking{update: func(_ *waking, in *dynamodb.UpdateItemInput) {
