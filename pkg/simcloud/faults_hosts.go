@@ -12,7 +12,7 @@ import (
 func (f *Faults) agentsRestart() {
 	for _, c := range f.c.fleet.clusters {
 		for _, h := range c.hosts {
-			if h.status != statusInactive && !h.dead && f.tenth(faultAgentRestarted) && f.c.World().RestartAgent(h.instance.id) == nil {
+			if h.status != statusInactive && !h.dead && f.drawnOf(faultAgentRestarted, 10) && f.c.World().RestartAgent(h.instance.id) == nil {
 				f.strike(faultAgentRestarted)
 			}
 		}
@@ -21,7 +21,7 @@ func (f *Faults) agentsRestart() {
 
 // loseZone takes a zone away with all that runs in it, for 5 to 30 minutes.
 func (f *Faults) loseZone() {
-	if !f.tenth(faultZoneLost) {
+	if !f.drawnOf(faultZoneLost, 10) {
 		return
 	}
 	var zones []string
@@ -39,7 +39,7 @@ func (f *Faults) loseZone() {
 
 // interruptHalf warns half of all Spot instances of their end.
 func (f *Faults) interruptHalf() {
-	if !f.tenth(faultSpotInterrupted) {
+	if !f.drawnOf(faultSpotInterrupted, 10) {
 		return
 	}
 	var all []*asInstance
@@ -62,7 +62,7 @@ func (f *Faults) interruptHalf() {
 func (f *Faults) endHosts() {
 	r := f.c.stream("fault " + faultHostsEnded)
 	for _, g := range f.c.fleet.groups {
-		if !f.tenth(faultHostsEnded) {
+		if !f.drawnOf(faultHostsEnded, 10) {
 			continue
 		}
 		i, ok := one(r, slices.DeleteFunc(g.live(), func(i *asInstance) bool { return i.dead() || i.state != types.LifecycleStateInService }))
@@ -103,7 +103,7 @@ func (f *Faults) protectTasks() {
 	r := f.c.stream("fault " + faultTaskProtected)
 	for _, c := range f.c.fleet.clusters {
 		for _, s := range c.services {
-			if f.tenth(faultTaskProtected) {
+			if f.drawnOf(faultTaskProtected, 10) {
 				f.protectOne(r, s)
 			}
 		}
