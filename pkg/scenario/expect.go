@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/plimsoll-ecs/plimsoll/pkg/simcloud"
 )
 
 // measures are what an expectation may be about. Those of a moment need at; the
@@ -23,6 +25,12 @@ func measures() map[string]func(Result, measured) float64 {
 		"maxHosts":          func(r Result, _ measured) float64 { return float64(r.MaxHosts) },
 		"maxTasks":          func(r Result, m measured) float64 { return extreme(r, m, math.Max) },
 		"minTasks":          func(r Result, m measured) float64 { return extreme(r, m, math.Min) },
+		"requestsRouted":    func(_ Result, m measured) float64 { return float64(m.met.Served + misses(m.met)) },
+		"requestsToWrong":   func(_ Result, m measured) float64 { return float64(m.met.Wrong) },
+		"requestsToClosed":  func(_ Result, m measured) float64 { return float64(m.met.Closed) },
+		"requestsToStopped": func(_ Result, m measured) float64 { return float64(m.met.Stopped) },
+		"requestsNowhere":   func(_ Result, m measured) float64 { return float64(m.met.NoTarget) },
+		"staleTarget":       func(_ Result, m measured) float64 { return m.stale.Seconds() },
 		"hosts":             func(_ Result, m measured) float64 { return float64(m.sample.Hosts) },
 		"tasks":             func(_ Result, m measured) float64 { return float64(m.sample.Services[m.service].Running) },
 	}
@@ -32,6 +40,15 @@ func measures() map[string]func(Result, measured) float64 {
 // service.
 func momentary(measure string) bool { return measure == "hosts" || measure == "tasks" }
 
+// windowed says whether a measure is counted over a part of the run.
+func windowed(measure string) bool {
+	return strings.HasPrefix(measure, "requests") || measure == "staleTarget"
+}
+
+// misses are the requests that met no task that they were meant for and that had
+// the CPU.
+func misses(m simcloud.Met) int { return m.Overloaded + m.Wrong + m.Closed + m.Stopped + m.NoTarget }
+
 func perService(measure string) bool {
 	return measure == "tasks" || measure == "maxTasks" || measure == "minTasks"
 }
@@ -40,6 +57,8 @@ func perService(measure string) bool {
 type measured struct {
 	service int // index in the scenario
 	sample  Sample
+	met     simcloud.Met  // in the window
+	stale   time.Duration // the longest in the window
 }
 
 // extreme is the most or fewest tasks that ran, leaving out the first ten
@@ -79,12 +98,27 @@ func (s Scenario) judge(r Result) []Held {
 
 func (s Scenario) measured(r Result, e Expectation) measured {
 	m := measured{service: max(0, slices.IndexFunc(s.Services, func(x Service) bool { return x.Name == e.Service }))}
-	if e.At == nil || len(r.Samples) == 0 {
+	if len(r.Samples) == 0 {
 		return m
 	}
-	n := int(e.At.Duration / time.Minute)
-	m.sample = r.Samples[min(n, len(r.Samples)-1)]
+	first, last := 0, len(r.Samples)-1
+	if e.From != nil {
+		first = min(int(e.From.Duration/time.Minute), last)
+	}
+	m.met = r.Met
+	if e.At != nil {
+		last = min(int(e.At.Duration/time.Minute), last)
+		m.sample, m.met = r.Samples[last], r.Samples[last].Met
+	}
+	m.met = plus(m.met, negative(r.Samples[first].Met))
+	for _, s := range r.Samples[first+1 : last+1] {
+		m.stale = max(m.stale, s.Stale)
+	}
 	return m
+}
+
+func negative(m simcloud.Met) simcloud.Met {
+	return simcloud.Met{Served: -m.Served, Overloaded: -m.Overloaded, Wrong: -m.Wrong, Closed: -m.Closed, Stopped: -m.Stopped, NoTarget: -m.NoTarget}
 }
 
 func bounds(e Expectation) string {

@@ -91,6 +91,7 @@ func (s Scenario) faulty(name string, always map[string]float64) bool {
 // fail switches the faults of the run on, and those of the scenario at their
 // times.
 func (w *world) fail(always map[string]float64) error {
+	w.always = always
 	for _, name := range slices.Sorted(maps.Keys(always)) {
 		if err := w.cloud.Faults().Set(name, always[name]); err != nil {
 			return err

@@ -20,8 +20,10 @@ func happenings() map[string]func(*world, Happening) error {
 		"agentDown": func(w *world, h Happening) error {
 			return w.eachHost(h, func(id string) error { return w.cloud.World().AgentDown(id, h.For.Duration) })
 		},
-		"crashTask":  (*world).crash,
-		"noCapacity": (*world).noCapacity,
+		"restartAgent": func(w *world, h Happening) error { return w.eachHost(h, w.cloud.World().RestartAgent) },
+		"drainHost":    func(w *world, h Happening) error { return w.eachHost(h, w.cloud.World().DrainByHand) },
+		"crashTask":    (*world).crash,
+		"noCapacity":   (*world).noCapacity,
 		"setDesired": func(w *world, h Happening) error {
 			return w.cloud.World().SetDesiredByHand(w.Policy.Cluster, h.Service, h.Count)
 		},
@@ -113,8 +115,15 @@ func (w *world) behave() {
 		}
 	}
 	for _, s := range w.Services {
+		t := simcloud.TaskBehaviour{}
 		if s.StartUp.Median.Duration > 0 {
-			w.cloud.World().BehaveTasks(s.Name, simcloud.TaskBehaviour{Start: lognormal(s.StartUp)})
+			t.Start = lognormal(s.StartUp)
+		}
+		if s.Hold.Duration > 0 {
+			t.Hold, t.HoldFor = hold, s.Hold.Duration
+		}
+		if t != (simcloud.TaskBehaviour{}) {
+			w.cloud.World().BehaveTasks(s.Name, t)
 		}
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
 	"github.com/plimsoll-ecs/plimsoll/pkg/simcloud"
 )
@@ -37,6 +39,7 @@ type monitors struct {
 	emptied map[string]time.Time // since when hosts are empty, by container instance ARN
 	late    int                  // rounds that began when the cluster should be at rest
 	dips    dips
+	fronts  fronts
 	again   *again // of a replay: what it is to leave out and to see
 
 	violations []Violation    // the first ones
@@ -46,13 +49,14 @@ type monitors struct {
 }
 
 func newMonitors(p policy.Policy) *monitors {
-	return &monitors{policy: p, under: map[int]*invocation{}, counts: map[string]int{}, floors: floors{lowest: map[string]int{}}, dips: newDips()}
+	return &monitors{policy: p, under: map[int]*invocation{}, counts: map[string]int{}, floors: floors{lowest: map[string]int{}}, dips: newDips(), fronts: newFronts()}
 }
 
 // invocation is what the monitors know of one run of a function.
 type invocation struct {
 	id         int
 	function   string
+	key        string // of the lease that it took; of reconcile's that of the cluster
 	began      time.Time
 	seen       time.Time // its first call that a monitor saw: the lease's, before it reads anything
 	acted      time.Time // its last call to ECS or Auto Scaling that changes something; zero: none yet
@@ -71,7 +75,7 @@ func (m *monitors) attach(w *world) {
 		}
 	})
 	w.cloud.Lambda().OnInvocation(func(done simcloud.Invocation) {
-		maps.DeleteFunc(m.under, func(_ int, i *invocation) bool { return i.function == done.Function && i.began.Equal(done.Began) })
+		delete(m.under, done.Number)
 		if len(m.under) == 0 {
 			m.forget()
 		}
@@ -79,6 +83,9 @@ func (m *monitors) attach(w *world) {
 			m.late++
 		}
 	})
+	if len(w.Targets) > 0 {
+		w.cloud.Every(w.Start, frontStep, func() bool { m.sampleFronts(); return true })
+	}
 	w.cloud.Every(w.Start, floorStep, func() bool {
 		m.sampleFloors()
 		m.sampleHosts()
@@ -97,7 +104,10 @@ func (m *monitors) watch(c simcloud.Call) {
 	}
 	switch c.Service {
 	case "dynamodb":
-		i.ledger.wrote(leaseKey(m.policy.Cluster), c.Input)
+		i.takes(c.Input)
+		i.ledger.wrote(i.key, c.Input)
+	case "elasticloadbalancing", "servicediscovery":
+		m.fronting(i, c)
 	case "ecs", "autoscaling":
 		m.action(i, c)
 	}
@@ -147,7 +157,7 @@ func (m *monitors) invocation(c simcloud.Call) *invocation {
 	if i, ok := m.under[c.Invocation]; ok {
 		return i
 	}
-	i := &invocation{id: c.Invocation, function: c.Function, began: c.Began, seen: c.At, ledger: newLedger()}
+	i := &invocation{id: c.Invocation, function: c.Function, key: m.keyOf(c), began: c.Began, seen: c.At, ledger: newLedger()}
 	if c.Function == hearer {
 		return i
 	}
@@ -156,6 +166,25 @@ func (m *monitors) invocation(c simcloud.Call) *invocation {
 	}
 	m.under[c.Invocation] = i
 	return i
+}
+
+// registrar is the function whose rounds are of many keys.
+const registrar = "register"
+
+// keyOf is the key of the rounds of the call's function; empty: its lease tells.
+func (m *monitors) keyOf(c simcloud.Call) string {
+	if c.Function == registrar {
+		return ""
+	}
+	return leaseKey(m.policy.Cluster)
+}
+
+// takes notes which key's lease an invocation of register takes.
+func (i *invocation) takes(input any) {
+	in, update := input.(*dynamodb.UpdateItemInput)
+	if i.key == "" && update && text(in.Key, "sk") == leaseItem {
+		i.key = text(in.Key, "pk")
+	}
 }
 
 // action judges a call that changes the cluster.
@@ -201,6 +230,7 @@ func (m *monitors) end(r *Result) {
 	m.expired()
 	r.Violations = append(r.Violations, m.violations...)
 	r.Raced = m.races
+	m.gone(r)
 	r.SecondsBelowFloor = m.floors.below.Seconds()
 	if more := m.more(); more != "" {
 		last := r.Violations[len(r.Violations)-1]

@@ -93,9 +93,12 @@ func number(i item, name string) string {
 	return ""
 }
 
-// items reads a part of the controller's table.
-func (m *monitors) items(prefix string) []item {
-	return m.world.cloud.DynamoDB().Prefixed(table, leaseKey(m.policy.Cluster), prefix)
+// items reads a part of the controller's table, of the cluster's rounds.
+func (m *monitors) items(prefix string) []item { return m.itemsOf(leaseKey(m.policy.Cluster), prefix) }
+
+// itemsOf is the same of a key's rounds.
+func (m *monitors) itemsOf(key, prefix string) []item {
+	return m.world.cloud.DynamoDB().Prefixed(table, key, prefix)
 }
 
 // noted is S4: each of a change's subjects has an intent in the table, written
@@ -214,13 +217,13 @@ func (m *monitors) learnFence(i *invocation) {
 	if i.ledger.fence != "" || len(i.ledger.holders) == 0 {
 		return
 	}
-	if l := m.lease(); i.ledger.holders[text(l, "holder")] {
+	if l := m.lease(i.key); i.ledger.holders[text(l, "holder")] {
 		i.ledger.fence = number(l, "fence")
 	}
 }
 
-func (m *monitors) lease() item {
-	if all := m.items(leaseItem); len(all) > 0 {
+func (m *monitors) lease(of string) item {
+	if all := m.itemsOf(of, leaseItem); len(all) > 0 {
 		return all[0]
 	}
 	return nil
@@ -232,7 +235,7 @@ func (m *monitors) leased(i *invocation, c simcloud.Call) {
 	if after, again := m.turns.take(i.id); again {
 		m.broken("S5", c, leaseKey(m.policy.Cluster), fmt.Sprintf("%s is called by an invocation that began to change the cluster before invocation %d did, which has changed it since: they interleave", c.Action, after))
 	}
-	if wrong := i.ledger.unleased(m.lease(), c.At.Add(c.Skew)); wrong != "" {
+	if wrong := i.ledger.unleased(m.lease(i.key), c.At.Add(c.Skew)); wrong != "" {
 		m.broken("S5", c, leaseKey(m.policy.Cluster), fmt.Sprintf("%s is called and %s", c.Action, wrong))
 	}
 }

@@ -106,6 +106,9 @@ func (s Scenario) Validate() []policy.Problem {
 	for n, g := range s.Groups {
 		v.groupAt(fmt.Sprintf("groups[%d]", n), g)
 	}
+	for n, g := range s.Targets {
+		v.targetsAt(fmt.Sprintf("targetGroups[%d]", n), g)
+	}
 	for n, x := range s.Services {
 		v.serviceAt(fmt.Sprintf("services[%d]", n), x)
 	}
@@ -142,6 +145,7 @@ func (v *validation) world() {
 	v.check(len(v.Groups) > 0, "groups", "none", "one Auto Scaling group or more")
 	v.check(len(v.Services) > 0, "services", "none", "one service or more")
 	v.check(!repeats(v.groupNames()), "groups", strings.Join(v.groupNames(), ", "), "each name once")
+	v.check(!repeats(v.targetNames()), "targetGroups", strings.Join(v.targetNames(), ", "), "each name once")
 	v.check(!repeats(v.serviceNames()), "services", strings.Join(v.serviceNames(), ", "), "each name once")
 }
 
@@ -174,6 +178,25 @@ func (v *validation) groupAt(path string, g Group) {
 	v.check(0 <= g.Min && g.Min <= g.Desired && g.Desired <= g.Max, path+".desired", g.Desired, fmt.Sprintf("from min %d to max %d", g.Min, g.Max))
 	v.check(g.Price >= 0, path+".pricePerHour", g.Price, "0 or more")
 	v.spreadAt(path+".boot", g.Boot)
+	if p := g.Ports; p != nil {
+		v.check(1024 <= p.From && p.From <= p.To && p.To < 65536, path+".dynamicPorts", fmt.Sprintf("%d to %d", p.From, p.To), "a range within 1024 to 65535")
+	}
+}
+
+func (v *validation) targetNames() []string {
+	var names []string
+	for _, g := range v.Targets {
+		names = append(names, g.Name)
+	}
+	return names
+}
+
+func (v *validation) targetsAt(path string, g TargetGroup) {
+	v.check(g.Name != "", path+".name", "nothing", "the target group's name")
+	v.check(slices.Contains([]string{"", "HTTP", "TCP", "UDP"}, g.Protocol), path+".protocol", fmt.Sprintf("%q", g.Protocol), "HTTP, TCP or UDP")
+	v.check(g.DeregistrationDelay.Duration >= 0 && g.DeregistrationDelay.Duration <= time.Hour, path+".deregistrationDelay", g.DeregistrationDelay, "0s to 1h")
+	every := g.HealthCheckInterval.Duration
+	v.check(every == 0 || every >= 5*time.Second && every <= 5*time.Minute, path+".healthCheckInterval", g.HealthCheckInterval, "5s to 5m")
 }
 
 func (v *validation) spreadAt(path string, s Spread) {
@@ -188,12 +211,14 @@ func (v *validation) serviceAt(path string, s Service) {
 	v.check(s.Desired >= 0, path+".desired", s.Desired, "0 or more")
 	v.check(within(s.MinimumHealthyPercent, 0, 100), path+".minimumHealthyPercent", orNothing(s.MinimumHealthyPercent), "0 to 100")
 	v.check(within(s.MaximumPercent, 100, 1000), path+".maximumPercent", orNothing(s.MaximumPercent), "100 to 1000")
+	v.check(s.Hold.Duration >= 0 && s.Hold.Duration <= 2*time.Minute, path+".hold", s.Hold, "0s to 2m, the longest that ECS lets a container take to stop")
 	v.spreadAt(path+".startUp", s.StartUp)
 	v.placementAt(path, s)
 	if s.Load == nil {
 		return
 	}
 	v.check(s.Load.CPUPerRequest > 0, path+".load.cpuPerRequest", s.Load.CPUPerRequest, "CPU-unit-seconds, more than 0")
+	v.check(s.Load.TargetGroup == "" || slices.Contains(v.targetNames(), s.Load.TargetGroup), path+".load.targetGroup", s.Load.TargetGroup, "one of targetGroups: "+strings.Join(v.targetNames(), ", "))
 	v.shapeAt(path+".load.shape", s.Load.Shape)
 }
 
@@ -257,9 +282,18 @@ func (v *validation) expectationAt(path string, e Expectation) {
 	v.check(known, path+".measure", fmt.Sprintf("%q", e.Measure), "one of "+measureNames())
 	v.check(e.AtLeast != nil || e.AtMost != nil, path, "no bound", "atLeast, atMost or both")
 	v.check(!momentary(e.Measure) || e.At != nil, path+".at", "nothing", "a time since the start for "+e.Measure)
-	v.check(e.At == nil || momentary(e.Measure) && e.At.Duration <= v.Length.Duration, path+".at", deref(e.At), "a time since the start, within length, for a measure of a moment")
+	v.check(e.At == nil || (momentary(e.Measure) || windowed(e.Measure)) && e.At.Duration <= v.Length.Duration, path+".at", deref(e.At), "a time since the start, within length, for a measure of a moment or one that is counted")
+	v.check(e.From == nil || windowed(e.Measure) && e.From.Duration < v.until(e), path+".from", deref(e.From), "a time since the start, before at and the end, for a measure that is counted")
 	v.check(!known || perService(e.Measure) || e.Service == "", path+".service", fmt.Sprintf("%q", e.Service), "none: "+e.Measure+" is of all services")
 	v.check(!perService(e.Measure) || slices.Contains(v.serviceNames(), e.Service), path+".service", fmt.Sprintf("%q", e.Service), "one of "+strings.Join(v.serviceNames(), ", "))
+}
+
+// until is the end of what an expectation counts.
+func (v *validation) until(e Expectation) time.Duration {
+	if e.At != nil {
+		return e.At.Duration
+	}
+	return v.Length.Duration
 }
 
 func deref(d *policy.Duration) policy.Duration {

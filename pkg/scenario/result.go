@@ -36,6 +36,11 @@ type Result struct {
 	End               End            `json:"end"`
 	Verdict           *Verdict       `json:"verdict,omitempty"` // of Judge; Run gives none
 
+	Met             simcloud.Met `json:"met,omitzero"`              // what requests met that came by a load balancer
+	TargetsGone     int          `json:"targetsGone,omitempty"`     // targets that stood for nobody and were taken off
+	TargetsGoneP95  float64      `json:"targetsGoneP95,omitempty"`  // seconds until they were, from when ECS showed it
+	TargetsGoneLast float64      `json:"targetsGoneLast,omitempty"` // seconds that the slowest took
+
 	Samples []Sample `json:"-"` // one a minute, for pictures
 	History []Record `json:"-"` // what the functions recorded, oldest first
 	Used    Usage    `json:"-"` // what AWS bills, for cost
@@ -81,6 +86,8 @@ type Sample struct {
 	Hosts    int             // registered, DRAINING ones included
 	Starting int             // launched, not yet registered
 	Draining int
+	Met      simcloud.Met      // of all requests so far that came by a load balancer: what they met
+	Stale    time.Duration     // how long at the longest a target had stood for nobody, in the minute before
 	Each     []HostSample      // what Options.Progress is given; a result keeps none
 	Reserved cluster.Resources // by tasks
 	Offered  cluster.Resources // by hosts

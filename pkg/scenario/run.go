@@ -63,7 +63,7 @@ func run(ctx context.Context, s Scenario, o Options, again *again) (Result, *mon
 	m.attach(w)
 	w.happen()
 	r := Result{Scenario: s.Name, Seed: o.Seed, Hours: s.Length.Hours(), Violations: []Violation{}}
-	w.watchSamples(ctx, &r, o.Progress)
+	w.watchSamples(ctx, &r, m, o.Progress)
 	if err := w.cloud.Run(end); err != nil {
 		return Result{}, nil, fmt.Errorf("run %s with seed %d: %w", s.Name, o.Seed, err)
 	}
@@ -80,13 +80,14 @@ func run(ctx context.Context, s Scenario, o Options, again *again) (Result, *mon
 }
 
 // watchSamples takes a sample each minute until ctx ends, which ends the run.
-func (w *world) watchSamples(ctx context.Context, r *Result, progress func(Sample)) {
+func (w *world) watchSamples(ctx context.Context, r *Result, m *monitors, progress func(Sample)) {
 	w.cloud.Every(w.Start, time.Minute, func() bool {
 		if ctx.Err() != nil {
 			w.cloud.Stop()
 			return false
 		}
 		sample := w.sample()
+		sample.Stale, m.fronts.worst = m.fronts.worst, 0
 		r.Samples = append(r.Samples, sample)
 		if progress != nil {
 			sample.Each = w.hosts()
@@ -107,6 +108,7 @@ func (w *world) sample() Sample {
 		}
 		sample.Services = append(sample.Services, x)
 	}
+	sample.Met = w.met()
 	for _, h := range w.cloud.World().Hosts() {
 		sample.Hosts++
 		if h.Status == string(cluster.HostDraining) {
@@ -124,6 +126,23 @@ func (w *world) sample() Sample {
 		}
 	}
 	return sample
+}
+
+// met is what the requests have met that came by load balancers.
+func (w *world) met() simcloud.Met {
+	var all simcloud.Met
+	for _, r := range w.cloud.World().Routes() {
+		all = plus(all, r.Total.Met)
+	}
+	return all
+}
+
+// plus adds up what requests met.
+func plus(a, b simcloud.Met) simcloud.Met {
+	return simcloud.Met{
+		Served: a.Served + b.Served, Overloaded: a.Overloaded + b.Overloaded, Wrong: a.Wrong + b.Wrong,
+		Closed: a.Closed + b.Closed, Stopped: a.Stopped + b.Stopped, NoTarget: a.NoTarget + b.NoTarget,
+	}
 }
 
 // collect reads the figures of the whole run.
@@ -145,6 +164,7 @@ func (w *world) collect(ctx context.Context, r *Result) error {
 	}
 	r.APICalls = w.cloud.Calls()
 	r.Used = Usage{w.cloud.Billed(), map[string]simcloud.FunctionStats{}}
+	r.Met = w.met()
 	for _, name := range []string{"ingest", "reconcile"} {
 		r.Used.Functions[name] = w.cloud.Lambda().Stats(name)
 	}

@@ -40,14 +40,16 @@ const (
 // world is a simulated account with a scenario's cluster and the controller in it.
 type world struct {
 	Scenario
-	cloud  *simcloud.Cloud
-	log    *zap.Logger
-	seed   uint64
-	urls   map[string]string // of the queues, by name
-	others []Scenario        // whose clusters the same controller steers beside its own
-	missed []Held            // happenings that did not take place
-	spoil  sabotage          // nil: nothing
-	sink   io.Writer         // of the functions' metrics, which go where their logs go; nil: nowhere
+	cloud   *simcloud.Cloud
+	log     *zap.Logger
+	seed    uint64
+	urls    map[string]string  // of the queues, by name
+	targets map[string]string  // ARNs of the target groups, by name
+	always  map[string]float64 // faults that are on all the time, by rate
+	others  []Scenario         // whose clusters the same controller steers beside its own
+	missed  []Held             // happenings that did not take place
+	spoil   sabotage           // nil: nothing
+	sink    io.Writer          // of the functions' metrics, which go where their logs go; nil: nowhere
 }
 
 // sabotage puts misbehaving ports in place of those of reconcile: a test's, to
@@ -57,7 +59,7 @@ type sabotage func(*world, *reconcile.Ports)
 // build makes the world of a scenario: what an operator has, then what the
 // controller's deployment adds. Its calls come from outside of virtual time.
 func build(ctx context.Context, s Scenario, o simcloud.Options, logs io.Writer, spoil sabotage, others ...Scenario) (*world, error) {
-	w := &world{Scenario: s, cloud: simcloud.New(o), seed: o.Seed, urls: map[string]string{}, spoil: spoil, others: others}
+	w := &world{Scenario: s, cloud: simcloud.New(o), seed: o.Seed, urls: map[string]string{}, targets: map[string]string{}, spoil: spoil, others: others}
 	w.log = w.logger(logs)
 	for _, make := range []func(context.Context) error{w.eachCluster((*world).cluster), w.queues, w.table, w.functions, w.rules, w.eachCluster((*world).alarms)} {
 		if err := make(ctx); err != nil {
@@ -109,11 +111,14 @@ func (w *world) cluster(ctx context.Context) error {
 	for _, g := range w.Groups {
 		err := w.cloud.AddGroup(simcloud.GroupSpec{
 			Name: g.Name, Cluster: w.Policy.Cluster, Zones: g.Zones, InstanceType: g.InstanceType, CPU: g.CPU, Memory: g.Memory,
-			Min: g.Min, Max: g.Max, Desired: g.Desired, Ready: true, Boot: lognormal(g.Boot), Attributes: g.Attributes, PricePerHour: g.Price,
+			Min: g.Min, Max: g.Max, Desired: g.Desired, Ready: true, Boot: lognormal(g.Boot), Attributes: g.Attributes, PricePerHour: g.Price, PortFrom: g.ports().From, PortTo: g.ports().To,
 		})
 		if err != nil {
 			return err
 		}
+	}
+	if err := w.fronts(ctx); err != nil {
+		return err
 	}
 	for _, s := range w.Services {
 		if err := w.service(ctx, s); err != nil {
@@ -123,18 +128,21 @@ func (w *world) cluster(ctx context.Context) error {
 	return nil
 }
 
+// ports is the group's range, or none of its own.
+func (g Group) ports() PortRange {
+	if g.Ports == nil {
+		return PortRange{}
+	}
+	return *g.Ports
+}
+
 func lognormal(s Spread) simcloud.Lognormal {
 	return simcloud.Lognormal{Median: s.Median.Duration, P95: s.P95.Duration}
 }
 
 func (w *world) service(ctx context.Context, s Service) error {
 	_, err := w.cloud.ECS().RegisterTaskDefinition(ctx, &ecs.RegisterTaskDefinitionInput{
-		Family: aws.String(s.Name), NetworkMode: ecstypes.NetworkModeBridge,
-		ContainerDefinitions: []ecstypes.ContainerDefinition{{
-			Name: aws.String(s.Name), Image: aws.String(s.Name + ":1"), Cpu: int32(s.CPU), Memory: aws.Int32(int32(s.Memory)), Essential: aws.Bool(true), //nolint:gosec // checked
-			Environment:  []ecstypes.KeyValuePair{{Name: aws.String("PASSWORD"), Value: aws.String(canary)}},
-			PortMappings: []ecstypes.PortMapping{{ContainerPort: aws.Int32(8080), HostPort: aws.Int32(int32(s.Port))}}, //nolint:gosec // checked
-		}},
+		Family: aws.String(s.Name), NetworkMode: ecstypes.NetworkModeBridge, ContainerDefinitions: containers(s),
 	})
 	if err != nil {
 		return err
@@ -157,13 +165,30 @@ func (w *world) service(ctx context.Context, s Service) error {
 	return w.load(s)
 }
 
+// containers are the application's, and the one that holds the task open: it
+// depends on the application, and so is told to stop before it.
+func containers(s Service) []ecstypes.ContainerDefinition {
+	all := []ecstypes.ContainerDefinition{{
+		Name: aws.String(s.Name), Image: aws.String(s.Name + ":1"), Cpu: int32(s.CPU), Memory: aws.Int32(int32(s.Memory)), Essential: aws.Bool(true), //nolint:gosec // checked
+		Environment:  []ecstypes.KeyValuePair{{Name: aws.String("PASSWORD"), Value: aws.String(canary)}},
+		PortMappings: []ecstypes.PortMapping{{ContainerPort: aws.Int32(8080), HostPort: aws.Int32(int32(s.Port))}}, //nolint:gosec // checked
+	}}
+	if s.Hold.Duration > 0 {
+		all = append(all, ecstypes.ContainerDefinition{
+			Name: aws.String(hold), Image: aws.String("busybox:1"), Memory: aws.Int32(4), Essential: aws.Bool(false), StopTimeout: aws.Int32(120),
+			DependsOn: []ecstypes.ContainerDependency{{ContainerName: aws.String(s.Name), Condition: ecstypes.ContainerConditionStart}},
+		})
+	}
+	return all
+}
+
 func (w *world) load(s Service) error {
 	if s.Load == nil {
 		return nil
 	}
 	return w.cloud.AddLoad(simcloud.LoadSpec{
 		Cluster: w.Policy.Cluster, Service: s.Name, Rate: w.rate(s, w.seed),
-		CPUPerRequest: s.Load.CPUPerRequest, HighResolution: s.Load.HighResolution,
+		CPUPerRequest: s.Load.CPUPerRequest, HighResolution: s.Load.HighResolution, Route: simcloud.Route{TargetGroup: w.targets[s.Load.TargetGroup]},
 	})
 }
 
@@ -181,21 +206,28 @@ func optional(s string) *string {
 	return aws.String(s)
 }
 
-// queues makes the ingress queue and the reconcile queue, each with its
+// queues makes the ingress queue and those of the functions, each with its
 // dead-letter queue. The numbers are those of docs/architecture.md.
 func (w *world) queues(ctx context.Context) error {
 	dead := func(name string) string {
 		return `{"deadLetterTargetArn":"` + queueARN(name) + `","maxReceiveCount":5}`
 	}
-	for _, q := range []struct {
+	type queue struct {
 		name       string
 		attributes map[string]string
-	}{
+	}
+	all := []queue{
 		{ingress + "-dead", nil},
 		{ingress, map[string]string{"VisibilityTimeout": "360", "RedrivePolicy": dead(ingress + "-dead")}},
 		{"plimsoll-reconcile-dead.fifo", map[string]string{"FifoQueue": "true"}},
 		{fifo, map[string]string{"FifoQueue": "true", "VisibilityTimeout": "90", "RedrivePolicy": dead("plimsoll-reconcile-dead.fifo")}},
-	} {
+	}
+	if w.registers() {
+		all = append(all,
+			queue{"plimsoll-register-dead.fifo", map[string]string{"FifoQueue": "true"}},
+			queue{registerFifo, map[string]string{"FifoQueue": "true", "VisibilityTimeout": "90", "RedrivePolicy": dead("plimsoll-register-dead.fifo")}})
+	}
+	for _, q := range all {
 		out, err := w.cloud.SQS().CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: aws.String(q.name), Attributes: q.attributes})
 		if err != nil {
 			return fmt.Errorf("queue %s: %w", q.name, err)
@@ -230,7 +262,7 @@ func pause(c *simcloud.Cloud) clusterside.Wait {
 func (w *world) functions(context.Context) error {
 	set, c := w.policies(), w.cloud
 	hear := ingest.New(ingest.Ports{DynamoDB: c.DynamoDB(), SQS: c.SQS()},
-		ingest.Config{Account: account, Region: region, Table: table, Queues: map[string]string{"reconcile": w.urls[fifo]}, Ingress: w.urls[ingress]}, set, w.log)
+		ingest.Config{Account: account, Region: region, Table: table, Queues: map[string]string{"reconcile": w.urls[fifo], "register": w.urls[registerFifo]}, Ingress: w.urls[ingress]}, set, w.log)
 	ports := reconcile.Ports{ECS: c.ECS(), AutoScaling: c.AutoScaling(), CloudWatch: c.CloudWatch(), DynamoDB: c.DynamoDB(), SQS: c.SQS()}
 	if w.spoil != nil {
 		w.spoil(w, &ports)
@@ -246,7 +278,13 @@ func (w *world) functions(context.Context) error {
 	if err := c.Lambda().Map(simcloud.EventSource{Queue: ingress, Function: "ingest", BatchSize: 10, ReportBatchItemFailures: true}); err != nil {
 		return err
 	}
-	return c.Lambda().Map(simcloud.EventSource{Queue: fifo, Function: "reconcile", BatchSize: 1, ReportBatchItemFailures: true})
+	if err := c.Lambda().Map(simcloud.EventSource{Queue: fifo, Function: "reconcile", BatchSize: 1, ReportBatchItemFailures: true}); err != nil {
+		return err
+	}
+	if !w.registers() {
+		return nil
+	}
+	return w.register(set)
 }
 
 // rules makes the EventBridge rules of events.Patterns, and the sweep.

@@ -30,6 +30,7 @@ type FunctionStats struct {
 // Invocation is one run of a function, as OnInvocation is told when it ends.
 type Invocation struct {
 	Function string
+	Number   int           // counts all invocations, as Call.Invocation
 	Began    time.Time     // virtual
 	Took     time.Duration // virtual, the cold start left out
 	Cold     bool
@@ -133,15 +134,18 @@ func (l *Lambda) invoke(f *function, payload []byte, end func(answer []byte, err
 	run := Invocation{Function: f.name, Cold: !f.takeWarm(l.c.now)}
 	begin := func() {
 		var answer []byte
+		var number int
 		run.Began = l.c.now
 		p := l.c.spawn(f.name, f.cfg.Timeout, func(ctx context.Context) (err error) {
 			answer, err = f.run(ctx, payload)
 			return err
 		}, func(err error) {
+			run.Number = number
 			run.Took, run.Err = l.c.now.Sub(run.Began), err
 			l.ended(f, run)
 			end(answer, err)
 		})
+		number = p.life.id
 		l.c.faults.ordain(p)
 	}
 	if !run.Cold {

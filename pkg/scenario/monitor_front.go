@@ -1,0 +1,284 @@
+package scenario
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+	sd "github.com/aws/aws-sdk-go-v2/service/servicediscovery"
+
+	"github.com/plimsoll-ecs/plimsoll/pkg/cluster"
+	"github.com/plimsoll-ecs/plimsoll/pkg/simcloud"
+)
+
+// frontStep is how often targets are looked at.
+const frontStep = time.Second
+
+// S3's bounds on how long a target may stand for a task that does not run any
+// more: with events, and by the sweep alone.
+const (
+	goneWithEvents = 10 * time.Second
+	goneBySweep    = 180 * time.Second
+)
+
+// fronts is what the monitors know of targets that stand for nobody.
+type fronts struct {
+	since map[spot]time.Time // by target: since when it stands for nobody, as ECS shows it
+	told  map[spot]bool      // of those: a violation was told
+	over  []time.Duration    // how long those took that are gone
+	worst time.Duration      // the longest since the last sample of the run
+}
+
+// spot is a target.
+type spot struct {
+	group, instance string
+	port            int
+}
+
+func newFronts() fronts { return fronts{since: map[spot]time.Time{}, told: map[spot]bool{}} }
+
+// sampleFronts is the second half of S3: a target whose task was told to stop, or
+// has ended, or whose port is another's, is gone in time. Time runs from when ECS
+// knows: before, nobody could.
+func (m *monitors) sampleFronts() {
+	now, running := m.world.cloud.Now(), m.running()
+	seen := map[spot]bool{}
+	for _, v := range m.world.cloud.World().Targets() {
+		owner := m.exposer(v.TargetGroup)
+		at := spot{v.TargetGroup, v.Instance, v.Port}
+		if owner == "" || v.State == string(elbtypes.TargetHealthStateEnumDraining) || standsFor(v, owner, running) {
+			continue
+		}
+		seen[at] = true
+		m.stale(at, now)
+	}
+	for at, since := range m.fronts.since {
+		if !seen[at] {
+			m.fronts.over = append(m.fronts.over, now.Sub(since))
+			delete(m.fronts.since, at)
+			delete(m.fronts.told, at)
+		}
+	}
+}
+
+// stale notes that a target stands for nobody at a time.
+func (m *monitors) stale(at spot, now time.Time) {
+	f := &m.fronts
+	if f.since[at].IsZero() {
+		f.since[at] = now
+	}
+	age := now.Sub(f.since[at])
+	f.worst = max(f.worst, age)
+	if bound := m.world.goneWithin(f.since[at], now); bound > 0 && age > bound && !f.told[at] {
+		f.told[at] = true
+		m.record(Violation{Promise: "S3", At: now, Subject: "targets/" + m.targetGroup(at.group), Detail: fmt.Sprintf("the target %s:%d stands for nobody since %s, longer than %s", at.instance, at.port, clock(f.since[at]), bound)})
+	}
+}
+
+// running are the tasks of services that ECS has not told to stop, by ARN: their
+// service.
+func (m *monitors) running() map[string]string {
+	all := map[string]string{}
+	for _, v := range m.world.cloud.World().Services(true) {
+		for _, t := range v.Tasks {
+			if t.Desired == "RUNNING" {
+				all[t.ARN] = v.Name
+			}
+		}
+	}
+	return all
+}
+
+// standsFor says whether a target stands for a task of the one that it is for. Of
+// tasks that no service started it is not told whether they were told to stop.
+func standsFor(v simcloud.TargetView, owner string, running map[string]string) bool {
+	service, ofService := strings.CutPrefix(v.TaskGroup, "service:")
+	if !ofService {
+		return v.Task != ""
+	}
+	return service == owner && running[v.Task] == owner
+}
+
+// targetGroup is the name of a target group of the scenario; empty: it has none
+// with that ARN.
+func (m *monitors) targetGroup(arn string) string {
+	for name, is := range m.world.targets {
+		if is == arn {
+			return name
+		}
+	}
+	return ""
+}
+
+// exposer is the name in the policy that a target group is for; empty: none is.
+func (m *monitors) exposer(arn string) string {
+	group := m.targetGroup(arn)
+	for _, name := range m.policy.Registered() {
+		for _, e := range m.policy.EndpointsOf(name) {
+			if group != "" && e.TargetGroup == group {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
+// goneWithin is the bound on a target that stands for nobody since a time; 0: with
+// those faults there is none.
+func (w *world) goneWithin(since, now time.Time) time.Duration {
+	bound := goneWithEvents
+	for _, f := range w.Faults {
+		from, until := w.Start.Add(f.From.Duration), w.Start.Add(f.Until.Duration)
+		if f.Until.Duration == 0 {
+			until = w.Start.Add(w.Length.Duration)
+		}
+		if now.Before(from) || since.After(until.Add(goneBySweep)) || f.rate() == 0 {
+			continue
+		}
+		if f.Name != "event-lost" {
+			return 0
+		}
+		bound = goneBySweep
+	}
+	if len(w.always) > 0 {
+		return 0
+	}
+	return bound
+}
+
+// fronting judges a call of register's: it has its intent (S4) and its lease (S5),
+// and nothing that it registers answers for another's task (S3).
+func (m *monitors) fronting(i *invocation, c simcloud.Call) {
+	if wrong := m.reached(i, c.Input); wrong != "" {
+		m.broken("S4", c, i.key, fmt.Sprintf("%s is called and %s", c.Action, wrong))
+	}
+	if wrong := i.ledger.unleased(m.lease(i.key), c.At.Add(c.Skew)); wrong != "" {
+		m.broken("S5", c, i.key, fmt.Sprintf("%s is called and %s", c.Action, wrong))
+	}
+	if in, registers := c.Input.(*elb.RegisterTargetsInput); registers {
+		m.registering(c, in)
+	}
+}
+
+// reached is S4 of a call of register's: an open intent is for it, written by this
+// invocation, with its decision, and for this call alone.
+func (m *monitors) reached(i *invocation, input any) (wrong string) {
+	place, verb, ports := asked(input)
+	wrong = "none of the open intents in the table is for it"
+	for _, x := range m.itemsOf(i.key, openItems) {
+		var intent cluster.Intent
+		if json.Unmarshal([]byte(text(x, "intent")), &intent) != nil || intent.Verb != verb || intent.Reaches == nil || place != intent.Reaches.Group+intent.Reaches.Registry {
+			continue
+		}
+		if !covers(intent.Reaches.Ports, ports) {
+			continue
+		}
+		if wrong = i.ledger.unsound(x, intent); wrong == "" {
+			i.ledger.used[text(x, "sk")] = true
+			return ""
+		}
+	}
+	return wrong
+}
+
+// asked reads a call of register's: where, what, and which host ports, as
+// INSTANCE:PORT; an instance of Cloud Map has none.
+func asked(input any) (place string, verb cluster.Verb, ports []string) {
+	all := func(targets []elbtypes.TargetDescription) []string {
+		for _, t := range targets {
+			ports = append(ports, fmt.Sprintf("%s:%d", aws.ToString(t.Id), aws.ToInt32(t.Port)))
+		}
+		return ports
+	}
+	switch in := input.(type) {
+	case *elb.RegisterTargetsInput:
+		return aws.ToString(in.TargetGroupArn), cluster.RegisterTargets, all(in.Targets)
+	case *elb.DeregisterTargetsInput:
+		return aws.ToString(in.TargetGroupArn), cluster.DeregisterTargets, all(in.Targets)
+	case *sd.RegisterInstanceInput:
+		return aws.ToString(in.ServiceId), cluster.RegisterInstance, nil
+	case *sd.DeregisterInstanceInput:
+		return aws.ToString(in.ServiceId), cluster.DeregisterInstance, nil
+	}
+	return "", "", nil
+}
+
+// covers says whether an intent has all the ports of a call: some may be left out
+// right before it.
+func covers(noted []cluster.HostPort, called []string) bool {
+	return !slices.ContainsFunc(called, func(port string) bool {
+		return !slices.ContainsFunc(noted, func(p cluster.HostPort) bool { return fmt.Sprintf("%s:%d", p.Instance, p.Port) == port })
+	})
+}
+
+// registering is the first half of S3. Where reads may be a minute old it is only
+// counted.
+func (m *monitors) registering(c simcloud.Call, in *elb.RegisterTargetsInput) {
+	owner, running := m.exposer(aws.ToString(in.TargetGroupArn)), m.running()
+	for _, t := range in.Targets {
+		task, _, answers := m.world.cloud.World().Answers(aws.ToString(t.Id), int(aws.ToInt32(t.Port)), m.protocol(aws.ToString(in.TargetGroupArn)))
+		service, known := running[task]
+		switch {
+		case !answers || !known || service == owner:
+		case m.reach > 0: // by a read that may be a minute old
+			m.races++
+		default:
+			m.broken("S3", c, "targets/"+m.targetGroup(aws.ToString(in.TargetGroupArn)), fmt.Sprintf("%s:%d is registered for %s, and a task of %s answers there", aws.ToString(t.Id), aws.ToInt32(t.Port), owner, service))
+		}
+	}
+}
+
+// protocol is that of the host ports of a target group.
+func (m *monitors) protocol(arn string) ecstypes.TransportProtocol {
+	name := m.targetGroup(arn)
+	if slices.ContainsFunc(m.world.Targets, func(g TargetGroup) bool { return g.Name == name && g.Protocol == "UDP" }) {
+		return ecstypes.TransportProtocolUdp
+	}
+	return ecstypes.TransportProtocolTcp
+}
+
+// foreignFront is S8 of register's calls: it says what outside of the policy one is
+// about; false: it is none of these calls.
+func (m *monitors) foreignFront(input any) (wrong string, known bool) {
+	group := ""
+	switch in := input.(type) {
+	case *elb.RegisterTargetsInput:
+		group = aws.ToString(in.TargetGroupArn)
+	case *elb.DeregisterTargetsInput:
+		group = aws.ToString(in.TargetGroupArn)
+	case *sd.RegisterInstanceInput:
+		return m.foreignRegistry(aws.ToString(in.ServiceId)), true
+	case *sd.DeregisterInstanceInput:
+		return m.foreignRegistry(aws.ToString(in.ServiceId)), true
+	default:
+		return "", false
+	}
+	if m.exposer(group) == "" {
+		return fmt.Sprintf("it is about the target group %s, which the policy does not name", group), true
+	}
+	return "", true
+}
+
+// foreignRegistry says that the policy does not name a Cloud Map service by its id.
+// A scenario has none by name.
+func (m *monitors) foreignRegistry(id string) string {
+	if !m.policy.HasRegistry(id) {
+		return fmt.Sprintf("it is about the Cloud Map service %s, which the policy does not name", id)
+	}
+	return ""
+}
+
+// gone tells how long targets stood for nobody.
+func (m *monitors) gone(r *Result) {
+	var seconds []float64
+	for _, d := range m.fronts.over {
+		seconds = append(seconds, d.Seconds())
+	}
+	r.TargetsGone, r.TargetsGoneP95, r.TargetsGoneLast = len(seconds), percentile(seconds, 0.95), percentile(seconds, 1)
+}
