@@ -99,7 +99,7 @@ func (m *monitors) ended(always map[string]float64) End {
 		}
 	}
 	e.Hosts = len(w.cloud.World().Hosts())
-	for _, left := range [][]string{m.intentsLeft(), w.looksLeft(), m.roundsLeft(), m.hostsLeft()} {
+	for _, left := range [][]string{m.intentsLeft(), w.looksLeft(), m.roundsLeft(), m.hostsLeft(), m.targetsLeft()} {
 		e.LeftOver = append(e.LeftOver, left...)
 	}
 	e.Unheard = w.messagesLeft()
@@ -138,8 +138,9 @@ func (w *world) looksLeft() []string {
 // roundsLeft says that there were more rounds lately than the sweep makes: somebody
 // asks for another look again and again.
 func (m *monitors) roundsLeft() []string {
-	if sweeps := int(restFor / time.Minute); m.late > sweeps+restLooks {
-		return []string{fmt.Sprintf("%d rounds began in the last %s, in which nothing happens, for %d sweeps", m.late, restFor, sweeps)}
+	sweeps, keys := int(restFor/time.Minute), 1+len(m.policy.Registered())
+	if m.late > keys*(sweeps+restLooks) {
+		return []string{fmt.Sprintf("%d rounds of %d keys began in the last %s, in which nothing happens, for %d sweeps", m.late, keys, restFor, sweeps)}
 	}
 	return nil
 }

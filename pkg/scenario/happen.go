@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -21,7 +22,7 @@ func happenings() map[string]func(*world, Happening) error {
 			return w.eachHost(h, func(id string) error { return w.cloud.World().AgentDown(id, h.For.Duration) })
 		},
 		"restartAgent": func(w *world, h Happening) error { return w.eachHost(h, w.cloud.World().RestartAgent) },
-		"drainHost":    func(w *world, h Happening) error { return w.eachHost(h, w.cloud.World().DrainByHand) },
+		"drainHost":    (*world).drain,
 		"crashTask":    (*world).crash,
 		"noCapacity":   (*world).noCapacity,
 		"setDesired": func(w *world, h Happening) error {
@@ -89,6 +90,17 @@ func (w *world) crash(h Happening) error {
 		}
 	}
 	return w.each(h, running, func(arn string) error { return w.cloud.World().CrashTask(w.Policy.Cluster, arn) })
+}
+
+// drain is a person who sets hosts to DRAINING, and back after a while: ten minutes,
+// if it is not said.
+func (w *world) drain(h Happening) error {
+	return w.eachHost(h, func(id string) error {
+		w.cloud.At(w.cloud.Now().Add(cmp.Or(h.For.Duration, 10*time.Minute)), func() {
+			_ = w.cloud.World().ActivateByHand(id) // unless it is gone by then
+		})
+		return w.cloud.World().DrainByHand(id)
+	})
 }
 
 // noCapacity lets EC2 refuse launches in the group's zone, or in all of them.

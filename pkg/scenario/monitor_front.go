@@ -129,6 +129,10 @@ func (m *monitors) exposer(arn string) string {
 	return ""
 }
 
+// settled is how long after other faults than lost events there is no bound on
+// targets still: a lease that nobody gave back runs out first.
+const settled = 10 * time.Minute
+
 // goneWithin is the bound on a target that stands for nobody since a time; 0: with
 // those faults there is none.
 func (w *world) goneWithin(since, now time.Time) time.Duration {
@@ -138,13 +142,13 @@ func (w *world) goneWithin(since, now time.Time) time.Duration {
 		if f.Until.Duration == 0 {
 			until = w.Start.Add(w.Length.Duration)
 		}
-		if now.Before(from) || since.After(until.Add(goneBySweep)) || f.rate() == 0 {
-			continue
-		}
-		if f.Name != "event-lost" {
+		switch {
+		case now.Before(from) || since.After(until.Add(settled)) || f.rate() == 0:
+		case f.Name != "event-lost":
 			return 0
+		case since.Before(until.Add(goneBySweep)):
+			bound = goneBySweep
 		}
-		bound = goneBySweep
 	}
 	if len(w.always) > 0 {
 		return 0
@@ -281,4 +285,29 @@ func (m *monitors) gone(r *Result) {
 		seconds = append(seconds, d.Seconds())
 	}
 	r.TargetsGone, r.TargetsGoneP95, r.TargetsGoneLast = len(seconds), percentile(seconds, 0.95), percentile(seconds, 1)
+}
+
+// targetsLeft are the targets that stand for nobody, and the RUNNING tasks that
+// have none, in the target groups of the policy.
+func (m *monitors) targetsLeft() []string {
+	var left []string
+	running, have := m.running(), map[string]int{}
+	for _, v := range m.world.cloud.World().Targets() {
+		owner := m.exposer(v.TargetGroup)
+		switch {
+		case owner == "" || v.State == string(elbtypes.TargetHealthStateEnumDraining):
+		case standsFor(v, owner, running):
+			have[m.targetGroup(v.TargetGroup)]++
+		default:
+			left = append(left, fmt.Sprintf("the target %s:%d of %s stands for nobody", v.Instance, v.Port, m.targetGroup(v.TargetGroup)))
+		}
+	}
+	for _, v := range m.world.cloud.World().Services(false) {
+		for _, e := range m.policy.EndpointsOf(v.Name) {
+			if e.TargetGroup != "" && have[e.TargetGroup] != v.Running {
+				left = append(left, fmt.Sprintf("%d tasks of %s run, and %s has targets for %d", v.Running, v.Name, e.TargetGroup, have[e.TargetGroup]))
+			}
+		}
+	}
+	return left
 }

@@ -27,8 +27,7 @@ func (h *ecsHost) listener(p ecsPort) *ecsTask {
 // host port for the task; negative: none does.
 func (t *ecsTask) containerOn(p ecsPort) int {
 	for _, b := range t.bindings {
-		dynamic := !slices.Contains(t.definition.static(), p)
-		if b.host == p.number && b.protocol == p.protocol && (!dynamic || slices.Contains(t.ports, p)) {
+		if b.host == p.number && b.protocol == p.protocol && (slices.Contains(t.ports, p) || slices.Contains(t.definition.static(), p)) {
 			return b.container
 		}
 	}

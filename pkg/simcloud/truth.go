@@ -295,16 +295,25 @@ func (w *World) SetCapacityError(group, zone string, on bool) error {
 
 // DrainByHand is an operator's UpdateContainerInstancesState to DRAINING.
 func (w *World) DrainByHand(instance string) error {
+	return w.statusByHand(instance, statusActive, statusDraining)
+}
+
+// ActivateByHand is an operator's UpdateContainerInstancesState to ACTIVE.
+func (w *World) ActivateByHand(instance string) error {
+	return w.statusByHand(instance, statusDraining, statusActive)
+}
+
+func (w *World) statusByHand(instance, from, to string) error {
 	for _, c := range w.f.clusters {
 		for _, h := range c.hosts {
-			if h.instance.id == instance && h.status == statusActive {
+			if h.instance.id == instance && h.status == from {
 				w.f.remember("ByHand", instance)
-				w.f.setStatus(h, statusDraining)
+				w.f.setStatus(h, to)
 				return nil
 			}
 		}
 	}
-	return fmt.Errorf("drain by hand: no ACTIVE host is %q", instance)
+	return fmt.Errorf("set to %s by hand: no %s host is %q", to, from, instance)
 }
 
 // SetDesiredByHand is an operator's UpdateService of the desired count.
