@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
@@ -107,8 +108,9 @@ func (c *Controller) signals(sweep awsevents.CfnRule) []signal {
 	all := []signal{
 		{"SweepMissing", "no sweep for five minutes: lost events are not made up for", sweepMetric(sweep), below, 1, 1, dead},
 		{"RoundsMissing", "no round for five minutes: nothing is steered", c.functions["reconcile"].MetricInvocations(sum()), below, 1, 1, dead},
-		{"IngressDead", "messages that nobody could read wait in the dead-letter queue", depth(c.ingress), above, 0, 1, quiet},
-		{"ReconcileDead", "rounds that could not begin five times wait in the dead-letter queue", depth(c.reconcile), above, 0, 1, quiet},
+		{"IngressDead", "messages that nobody could read wait in the dead-letter queue", depth(c.ingress.dead), above, 0, 1, quiet},
+		{"ReconcileDead", "rounds that could not begin five times wait in the dead-letter queue", depth(c.reconcile.dead), above, 0, 1, quiet},
+		{"EventsDead", "events that EventBridge could not deliver wait in their dead-letter queue", depth(c.undelivered), above, 0, 1, quiet},
 		{"IngressOld", "events wait for minutes to be heard", age(c.ingress), above, 300, 1, quiet},
 		{"ReconcileOld", "a cluster waits for minutes for its round", age(c.reconcile), above, 300, 1, quiet},
 	}
@@ -145,8 +147,8 @@ func most() *awscloudwatch.MetricOptions {
 	return &awscloudwatch.MetricOptions{Statistic: jsii.String("Maximum"), Period: seconds(60)}
 }
 
-func depth(q queue) awscloudwatch.IMetric {
-	return q.dead.MetricApproximateNumberOfMessagesVisible(most())
+func depth(dead awssqs.Queue) awscloudwatch.IMetric {
+	return dead.MetricApproximateNumberOfMessagesVisible(most())
 }
 
 func age(q queue) awscloudwatch.IMetric { return q.live.MetricApproximateAgeOfOldestMessage(most()) }

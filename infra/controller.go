@@ -60,6 +60,7 @@ type Controller struct {
 	Topic awssns.ITopic
 
 	ingress, reconcile queue
+	undelivered        awssqs.Queue      // what EventBridge could not send to the ingress queue
 	functions          map[string]lambda // by name
 	policies           policy.Set
 }
@@ -88,6 +89,7 @@ func NewController(scope constructs.Construct, id string, p ControllerProps) (*C
 	c.Table = newTable(c.Construct)
 	c.ingress = newQueue(c.Construct, "IngressQueue", awssqs.QueueProps{VisibilityTimeout: seconds(ingressVisibility)})
 	c.reconcile = newQueue(c.Construct, "ReconcileQueue", awssqs.QueueProps{VisibilityTimeout: seconds(reconcileVisibility), Fifo: jsii.Bool(true)})
+	c.undelivered = newUndelivered(c.Construct)
 	for _, f := range functions() {
 		if err := c.deploy(f, p, packed); err != nil {
 			return nil, err
@@ -156,6 +158,7 @@ func (c *Controller) outputs() {
 		{"TopicArn", "subscribe to it: alarms about the controller itself", *c.Topic.TopicArn()},
 		{"IngressQueueUrl", "every event comes through it", *c.ingress.live.QueueUrl()},
 		{"IngressDeadQueueUrl", "messages that nobody could read", *c.ingress.dead.QueueUrl()},
+		{"EventsDeadQueueUrl", "events that EventBridge could not deliver", *c.undelivered.QueueUrl()},
 		{"ReconcileDeadQueueUrl", "rounds that could not begin five times", *c.reconcile.dead.QueueUrl()},
 	} {
 		awscdk.NewCfnOutput(c.Construct, &o.name, &awscdk.CfnOutputProps{Value: &o.value, Description: &o.what})

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+	"github.com/cdklabs/cdk-nag-go/cdknag/v2"
 
 	"github.com/plimsoll-ecs/plimsoll/events"
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
@@ -35,35 +36,66 @@ func newQueue(scope constructs.Construct, name string, p awssqs.QueueProps) queu
 	return q
 }
 
+// newUndelivered makes the queue for the events that EventBridge cannot deliver. It
+// takes a standard queue only, and one of its own: these letters have no queue to
+// be driven back to, and their cause lies elsewhere than that of the others.
+func newUndelivered(scope constructs.Construct) awssqs.Queue {
+	q := awssqs.NewQueue(scope, jsii.String("EventsQueueDead"), &awssqs.QueueProps{
+		Encryption: awssqs.QueueEncryption_SQS_MANAGED, EnforceSSL: jsii.Bool(true), RetentionPeriod: awscdk.Duration_Days(jsii.Number(deadFor)),
+	})
+	cdknag.NagSuppressions_AddResourceSuppressions(q, &[]*cdknag.NagPackSuppression{{
+		Id: jsii.String("AwsSolutions-SQS3"), Reason: jsii.String("It is the dead-letter queue of the rules' targets; cdk-nag knows only those of queues and functions."),
+	}}, nil)
+	return q
+}
+
 // listen makes the rules that bring events to the ingress queue, the sweep among
-// them, and lets them, and nobody else, send to it. It returns the sweep.
+// them, and lets them, and nobody else, send to it and to the queue for what they
+// cannot deliver. It returns the sweep.
 func (c *Controller) listen(set policy.Set) awsevents.CfnRule {
-	sweep := c.rule("Sweep", &awsevents.CfnRuleProps{
+	sweep := c.rule("Sweep", events.SweepRetry(), &awsevents.CfnRuleProps{
 		Description: jsii.String("the sweep: what makes up for every event that was lost"), ScheduleExpression: jsii.String(events.SweepSchedule),
 	})
 	sources := []any{sweep.AttrArn()}
 	for _, p := range events.Patterns(scopeOf(set, *awscdk.Aws_PARTITION(), *awscdk.Aws_REGION(), *awscdk.Aws_ACCOUNT_ID())) {
-		rule := c.rule("On"+capital(p.Name), &awsevents.CfnRuleProps{Description: &p.Why, EventPattern: plain(p)})
+		rule := c.rule("On"+capital(p.Name), events.EventRetry(), &awsevents.CfnRuleProps{Description: &p.Why, EventPattern: plain(p)})
 		sources = append(sources, rule.AttrArn())
 	}
-	c.ingress.live.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+	for _, q := range []awssqs.Queue{c.ingress.live, c.undelivered} {
+		onlyFrom(q, sources)
+	}
+	// A rule is made before the policies that name it. What it sends meanwhile is no
+	// dead letter, which would ring at each deployment that makes one.
+	c.undelivered.Node().FindChild(queuePolicy()).Node().AddDependency(c.ingress.live.Node().FindChild(queuePolicy()))
+	return sweep
+}
+
+// queuePolicy is the id that CDK gives to a queue's policy.
+func queuePolicy() *string { return jsii.String("Policy") }
+
+// onlyFrom lets the rules with these ARNs, and nobody else, send to a queue.
+func onlyFrom(q awssqs.Queue, rules []any) {
+	q.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 		Sid:        jsii.String("OnlyTheRules"),
 		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("events.amazonaws.com"), nil)},
 		Actions:    jsii.Strings("sqs:SendMessage"),
-		Resources:  &[]*string{c.ingress.live.QueueArn()},
+		Resources:  &[]*string{q.QueueArn()},
 		Conditions: &map[string]any{
-			"ArnEquals":    map[string]any{"aws:SourceArn": sources},
+			"ArnEquals":    map[string]any{"aws:SourceArn": rules},
 			"StringEquals": map[string]any{"aws:SourceAccount": awscdk.Aws_ACCOUNT_ID()},
 		},
 	}))
-	return sweep
 }
 
 // rule makes a rule whose target is the ingress queue. A target that is a queue
 // takes no role: the queue's own policy lets the rule in.
-func (c *Controller) rule(id string, p *awsevents.CfnRuleProps) awsevents.CfnRule {
+func (c *Controller) rule(id string, retry events.Retry, p *awsevents.CfnRuleProps) awsevents.CfnRule {
 	p.State = jsii.String("ENABLED")
-	p.Targets = []any{&awsevents.CfnRule_TargetProperty{Id: jsii.String("ingress"), Arn: c.ingress.live.QueueArn()}}
+	p.Targets = []any{&awsevents.CfnRule_TargetProperty{
+		Id: jsii.String("ingress"), Arn: c.ingress.live.QueueArn(),
+		RetryPolicy:      &awsevents.CfnRule_RetryPolicyProperty{MaximumRetryAttempts: jsii.Number(retry.Attempts), MaximumEventAgeInSeconds: jsii.Number(retry.Age)},
+		DeadLetterConfig: &awsevents.CfnRule_DeadLetterConfigProperty{Arn: c.undelivered.QueueArn()},
+	}}
 	return awsevents.NewCfnRule(c.Construct, &id, p)
 }
 

@@ -35,8 +35,8 @@ func TestTheRulesAreThoseOfTheEvents(t *testing.T) {
 		if delete(want, key); !ok || why != "" && why != flat(r.get("Description")) {
 			t.Errorf("%s is no rule of the events: %s", id, key)
 		}
-		target := flat(r.get("Targets"))
-		if target != "{Arn:<"+s.one(t, "AWS::SQS::Queue", "IngressQueue9")+".Arn> Id:ingress}" || r.get("State") != "ENABLED" || r.get("RoleArn") != nil {
+		target := addressed(r)
+		if target != "ingress <"+s.one(t, "AWS::SQS::Queue", "IngressQueue9")+".Arn>" || r.get("State") != "ENABLED" || r.get("RoleArn") != nil {
 			t.Errorf("%s goes to %s, state %v", id, target, r.get("State"))
 		}
 	}
@@ -105,6 +105,7 @@ func TestAnOperatorIsToldByTheTopic(t *testing.T) {
 		"RoundsFailing/stage": "Minimum of RoundsFailed {Name:Cluster Value:stage} in 1 x 300 s GreaterThanOrEqualToThreshold 1, missing breaching",
 		"IngressDead":         "Maximum of ApproximateNumberOfMessagesVisible " + queue("IngressQueueDead") + " in 1 x 60 s GreaterThanThreshold 0, missing notBreaching",
 		"ReconcileDead":       "Maximum of ApproximateNumberOfMessagesVisible " + queue("ReconcileQueueDead") + " in 1 x 60 s GreaterThanThreshold 0, missing notBreaching",
+		"EventsDead":          "Maximum of ApproximateNumberOfMessagesVisible " + queue("EventsQueueDead") + " in 1 x 60 s GreaterThanThreshold 0, missing notBreaching",
 		"IngressOld":          "Maximum of ApproximateAgeOfOldestMessage " + queue("IngressQueue") + " in 1 x 60 s GreaterThanThreshold 300, missing notBreaching",
 		"ReconcileOld":        "Maximum of ApproximateAgeOfOldestMessage " + queue("ReconcileQueue") + " in 1 x 60 s GreaterThanThreshold 300, missing notBreaching",
 		"IngestErrors":        "Sum of Errors " + ingest + " in 1 x 300 s GreaterThanThreshold 0, missing notBreaching",
@@ -162,6 +163,7 @@ func TestOnlyTheRulesOfThisAccountSendToTheIngress(t *testing.T) {
 		rules = append(rules, "<"+id+".Arn>")
 	}
 	queues := s.all("AWS::SQS::Queue")
+	var open []string // to the rules
 	for _, id := range s.all("AWS::SQS::QueuePolicy") {
 		r := s.Resources[id]
 		queue := strings.Trim(flat(r.get("Queues")), "<>")
@@ -181,7 +183,8 @@ func TestOnlyTheRulesOfThisAccountSendToTheIngress(t *testing.T) {
 			sources, _ := from["ArnEquals"].(map[string]any)
 			got := texts(sources["aws:SourceArn"])
 			slices.Sort(got)
-			if !strings.Contains(queue, "IngressQueue") || strings.Contains(queue, "Dead") || !slices.Equal(got, rules) ||
+			open = append(open, queue)
+			if flat(m["Resource"]) != "<"+queue+".Arn>" || m["Effect"] != "Allow" || !slices.Equal(got, rules) || len(from) != 2 || len(sources) != 1 ||
 				flat(from["StringEquals"]) != "{aws:SourceAccount:<AWS::AccountId>}" || flat(m["Principal"]) != "{Service:events.amazonaws.com}" || m["Action"] != "sqs:SendMessage" {
 				t.Errorf("%s also has %s", queue, flat(m))
 			}
@@ -192,6 +195,9 @@ func TestOnlyTheRulesOfThisAccountSendToTheIngress(t *testing.T) {
 	}
 	if len(queues) > 0 {
 		t.Errorf("no policy for %v", queues)
+	}
+	if len(open) != 2 || !strings.Contains(open[0], "EventsQueueDead") || !strings.Contains(open[1], "IngressQueue") || strings.Contains(open[1], "Dead") {
+		t.Errorf("the rules may send to %v", open)
 	}
 }
 

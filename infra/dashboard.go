@@ -23,7 +23,7 @@ func (c *Controller) draw(set policy.Set) {
 	}
 	board.AddWidgets(
 		graph("oldest message, s", age(c.ingress), age(c.reconcile)),
-		graph("dead letters", depth(c.ingress), depth(c.reconcile)),
+		graph("dead letters", depth(c.ingress.dead), depth(c.reconcile.dead), depth(c.undelivered)),
 	)
 	for _, p := range set {
 		var followed []awscloudwatch.IMetric

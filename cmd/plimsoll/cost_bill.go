@@ -17,7 +17,7 @@ import (
 // What of the deployment is not in the simulated cloud, and has its price.
 const (
 	hoursPerMonth = 730
-	ownAlarms     = 10  // of the deployment itself; in infra
+	ownAlarms     = 11  // of the deployment itself; in infra
 	clusterAlarms = 1   // of each cluster, about its rounds; in infra
 	ownDashboards = 1   // in infra
 	pollers       = 5   // of an idle mapping: AWS says five, and not fewer where a maximum concurrency is set; of FIFO queues it says nothing

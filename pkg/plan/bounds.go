@@ -133,9 +133,11 @@ func (f fall) lowest(from, want int) int {
 
 // mayRaise says whether all tasks that a raise leads to stay below the ceiling
 // of the new count (promise S2): as many as it wants, those that the old count
-// still owes among them, and on top those that have not stopped yet.
-func (t tally) mayRaise(to, maximum int) bool {
-	stopping := t.existing - t.live
+// still owes among them, and on top those that have not stopped yet. A list of
+// tasks that was cut short says nothing of it: the service's own count, which
+// those that stop are in, tells of more.
+func (t tally) mayRaise(s cluster.Service, to, maximum int) bool {
+	stopping := max(t.existing, s.Running+s.Pending) - t.live
 	return max(t.live, to)+stopping <= to*maximum/100
 }
 
@@ -180,9 +182,9 @@ func (z *sizing) raise(room int) {
 		}
 	}
 	_, maximum := percents(z.service, z.rules)
-	if to > from && !z.tally.mayRaise(to, maximum) {
+	if to > from && !z.tally.mayRaise(z.service, to, maximum) {
 		z.hold, to = CeilingReached, from
-		z.note(Number{"existing", float64(z.tally.existing)}, Number{"ceiling", float64(z.wanted * maximum / 100)})
+		z.note(Number{"existing", float64(max(z.tally.existing, z.service.Running+z.service.Pending))}, Number{"ceiling", float64(z.wanted * maximum / 100)})
 	}
 	z.to = to
 }

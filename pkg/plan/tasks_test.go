@@ -294,6 +294,10 @@ func TestCounts(t *testing.T) {
 			s.m.Wanted[0].Count, s.rules.MinimumHealthyPercent = 2, &half
 			s.s.Tasks[0].Health = "UNHEALTHY"
 		}, 2, BelowTarget},
+		{"so do those that a list cut short lacks, and the service counts", func(s *scene) {
+			s.cpu(75, lag)
+			s.web.MaximumPercent, s.web.Running = 100, 5
+		}, 4, CeilingReached},
 		{"stopping tasks still count under the ceiling", func(s *scene) {
 			s.cpu(75, lag)
 			s.web.MaximumPercent = 100

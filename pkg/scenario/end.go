@@ -28,7 +28,7 @@ const (
 // and nobody looks more often than the sweep and what it takes notice of.
 const (
 	restFor   = 10 * time.Minute
-	restLooks = 5 // rounds besides those of the sweep
+	restLooks = 15 // rounds besides those of the sweep
 )
 
 // End is the truth about the cluster when a run is over. The ends of two runs of

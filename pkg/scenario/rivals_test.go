@@ -228,7 +228,7 @@ func TestTwoControllersOverOneCluster(t *testing.T) {
 		hourly    int    // and in each later hour; without the holds it would be 40
 	}{
 		{"both want the same of an even load", wanting(2, 40), wanting(2, 40), flat, 0, [2]int{0, 0}, 12, 2},
-		{"both want the same of a load that comes and goes", wanting(2, 40), wanting(2, 40), crowded, 0, [2]int{0, 0}, 20, 20},
+		{"both want the same of a load that comes and goes", wanting(2, 40), wanting(2, 40), crowded, 0, [2]int{0, 10}, 20, 20},
 		{"they do, and by chance undo each other's changes for a while", wanting(2, 40), wanting(2, 40), crowded, 10, [2]int{0, 30}, 30, 30},
 		{"one wants at least 6, the other at most 4", wanting(2, 4), wanting(6, 40), flat, 0, [2]int{20, 1000}, 9, 6},
 		{"these do while the load comes and goes", wanting(2, 4), wanting(6, 40), crowded, 0, [2]int{20, 1000}, 16, 12},

@@ -32,6 +32,7 @@ const (
 	table     = "plimsoll"
 	ingress   = "plimsoll-ingress"
 	fifo      = "plimsoll-reconcile.fifo"
+	unsent    = "plimsoll-events-dead" // what EventBridge could not send to the ingress queue
 	account   = "111122223333"
 	region    = "eu-west-1"
 	sideCalls = 8 // calls of one look under way at a time, as in production
@@ -207,7 +208,7 @@ func optional(s string) *string {
 }
 
 // queues makes the ingress queue and those of the functions, each with its
-// dead-letter queue. The numbers are those of docs/architecture.md.
+// dead-letter queue, and that of the rules. The numbers are those of docs/architecture.md.
 func (w *world) queues(ctx context.Context) error {
 	dead := func(name string) string {
 		return `{"deadLetterTargetArn":"` + queueARN(name) + `","maxReceiveCount":5}`
@@ -219,6 +220,7 @@ func (w *world) queues(ctx context.Context) error {
 	all := []queue{
 		{ingress + "-dead", nil},
 		{ingress, map[string]string{"VisibilityTimeout": "360", "RedrivePolicy": dead(ingress + "-dead")}},
+		{unsent, map[string]string{"MessageRetentionPeriod": "1209600"}},
 		{"plimsoll-reconcile-dead.fifo", map[string]string{"FifoQueue": "true"}},
 		{fifo, map[string]string{"FifoQueue": "true", "VisibilityTimeout": "90", "RedrivePolicy": dead("plimsoll-reconcile-dead.fifo")}},
 	}
@@ -287,7 +289,8 @@ func (w *world) functions(context.Context) error {
 	return w.register(set)
 }
 
-// rules makes the EventBridge rules of events.Patterns, and the sweep.
+// rules makes the EventBridge rules of events.Patterns, and the sweep. What they
+// cannot send is tried again, and a dead letter then, as in a deployment.
 func (w *world) rules(context.Context) error {
 	scope := events.Scope{AlarmPrefix: policy.AlarmPrefix}
 	for _, p := range w.policies() {
@@ -308,7 +311,15 @@ func (w *world) rules(context.Context) error {
 		if err := w.cloud.EventBridge().PutRule(r); err != nil {
 			return fmt.Errorf("rule %s: %w", r.Name, err)
 		}
-		if err := w.cloud.EventBridge().PutTargets(r.Name, simcloud.Target{ID: "ingress", ARN: queueARN(ingress)}); err != nil {
+		retry := events.EventRetry()
+		if r.ScheduleExpression != "" {
+			retry = events.SweepRetry()
+		}
+		to := simcloud.Target{
+			ID: "ingress", ARN: queueARN(ingress), DeadLetters: queueARN(unsent),
+			Retry: &simcloud.RetryPolicy{MaximumRetryAttempts: retry.Attempts, MaximumEventAgeInSeconds: retry.Age},
+		}
+		if err := w.cloud.EventBridge().PutTargets(r.Name, to); err != nil {
 			return fmt.Errorf("target of %s: %w", r.Name, err)
 		}
 	}

@@ -16,7 +16,7 @@ Nor are these:
   simulated cloud answers NotSimulated, never success.
 - Promises about what is not built: no port answers for another service's task (S3), protected tasks (S6), a rollback's end (L4).
 - That no secret is logged (S9) is shown for messages only: no environment of a task is ever read.
-- A sweep that is lost, or late but for a spell in which SQS is down: EventBridge's schedule is taken as certain, and it tries for a day to send.
+- A sweep that is lost, or late, but for a spell in which EventBridge cannot send to SQS: its schedule is taken as certain.
 - Queue policies: EventBridge never lacks the permission to send to a queue.
 - Queues that lose what they took, tables that lose what they wrote, clocks further apart than five minutes.
 - A bug that only AWS has.
