@@ -42,14 +42,14 @@ func (o *outside) soak() *cobra.Command {
 		Long: `Deal runs over the scenarios, built in or files, by their seeds: a window of the
 scenario, all faults on, and a calm end. Each run is judged by all monitors and
 compared with the same run without faults. Without a name, all built-in scenarios
-are taken.
+are taken but ports-churn, whose requests come one by one and take ten times as long.
 
 A run that breaks a promise is made small and written to the folder --out. The
 exit code is 8 if there is one.`,
 		ValidArgsFunction: builtinNames,
 		RunE: verb(func(c *cobra.Command, args []string) error {
 			if q.names = args; len(args) == 0 {
-				q.names = scenario.Builtins()
+				q.names = scenario.Soaked()
 			}
 			return o.runSoak(c.Context(), q)
 		}),

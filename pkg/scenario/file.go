@@ -42,6 +42,7 @@ type Group struct {
 	Boot         Spread            `json:"boot,omitzero"` // from launch until the agent registers; default 75s, 150s
 	Price        float64           `json:"pricePerHour,omitempty"`
 	Attributes   map[string]string `json:"attributes,omitempty"`
+	Spot         bool              `json:"spot,omitempty"`         // EC2 may interrupt its hosts: the fault spot-interrupted does
 	Ports        *PortRange        `json:"dynamicPorts,omitempty"` // of a host; default 32768 to 60999
 }
 

@@ -32,11 +32,12 @@ func eventful(t *testing.T, name string) Scenario {
 		t.Fatal(err)
 	}
 	window := map[string][2]time.Duration{
-		"web-day":   {20 * time.Hour, 30 * time.Minute},   // the flash crowd
-		"mixed":     {3 * time.Hour, 25 * time.Minute},    // reports comes up from nothing
-		"bad-day":   {80 * time.Minute, 45 * time.Minute}, // zones without capacity, the crowd, two hosts killed
-		"step":      {40 * time.Minute, 30 * time.Minute},
-		"from-zero": {25 * time.Minute, 30 * time.Minute},
+		"web-day":     {20 * time.Hour, 30 * time.Minute},   // the flash crowd
+		"mixed":       {3 * time.Hour, 25 * time.Minute},    // reports comes up from nothing
+		"bad-day":     {80 * time.Minute, 45 * time.Minute}, // zones without capacity, the crowd, two hosts killed
+		"ports-churn": {6 * time.Minute, 20 * time.Minute},
+		"step":        {40 * time.Minute, 30 * time.Minute},
+		"from-zero":   {25 * time.Minute, 30 * time.Minute},
 	}[name]
 	return s.Window(window[0], window[1]).Calmed(window[1])
 }

@@ -31,6 +31,15 @@ func Builtins() []string {
 	return names
 }
 
+// Soaked are the built-in scenarios that a soak deals runs over: all but those whose
+// requests come one by one through load balancers, which take ten times as long.
+func Soaked() []string {
+	return slices.DeleteFunc(Builtins(), func(name string) bool {
+		s, err := Builtin(name)
+		return err == nil && len(s.Targets) > 0
+	})
+}
+
 // ErrUnknown means that no built-in scenario has the name.
 var ErrUnknown = errors.New("no such scenario")
 

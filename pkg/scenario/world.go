@@ -112,7 +112,7 @@ func (w *world) cluster(ctx context.Context) error {
 	for _, g := range w.Groups {
 		err := w.cloud.AddGroup(simcloud.GroupSpec{
 			Name: g.Name, Cluster: w.Policy.Cluster, Zones: g.Zones, InstanceType: g.InstanceType, CPU: g.CPU, Memory: g.Memory,
-			Min: g.Min, Max: g.Max, Desired: g.Desired, Ready: true, Boot: lognormal(g.Boot), Attributes: g.Attributes, PricePerHour: g.Price, PortFrom: g.ports().From, PortTo: g.ports().To,
+			Min: g.Min, Max: g.Max, Desired: g.Desired, Ready: true, Boot: lognormal(g.Boot), Attributes: g.Attributes, PricePerHour: g.Price, PortFrom: g.ports().From, PortTo: g.ports().To, Spot: g.Spot,
 		})
 		if err != nil {
 			return err

@@ -12,9 +12,9 @@ replay it.
 const closing = `
 Nor are these:
 
-- Load balancers, Cloud Map, task sets and the EXTERNAL controller, awsvpc, Fargate, capacity providers, warm pools, lifecycle hooks, Spot, IAM. The
+- Task sets and the EXTERNAL controller, awsvpc, Fargate, capacity providers, warm pools, lifecycle hooks on launch, IAM. The
   simulated cloud answers NotSimulated, never success.
-- Promises about what is not built: no port answers for another service's task (S3), protected tasks (S6), a rollback's end (L4).
+- Promises about what is not built: protected tasks of hosts that leave (S6), a rollback's end (L4). S3 is held by tests of `ports-churn`, and by no soak.
 - That no secret is logged (S9) is shown for messages only: no environment of a task is ever read.
 - A sweep that is lost, or late, but for a spell in which EventBridge cannot send to SQS: its schedule is taken as certain.
 - Queue policies: EventBridge never lacks the permission to send to a queue.
@@ -31,6 +31,7 @@ type class struct {
 }
 
 const (
+	portsTest = "pkg/scenario.TestPortsChurnHoldsInBothWorldsOfTaskProtection"
 	soakTest  = "pkg/soak.TestAHundredTrialsWithAllFaultsBreakNoPromise"
 	faultTest = "pkg/simcloud.TestFaultsDoWhatTheySay"
 )
@@ -57,8 +58,14 @@ func classes() []class {
 		{18, "an alarm flaps", "an alarm only says look: counts change by the metrics", []string{soakTest, "pkg/scenario.TestAfterAnyFaultTheClusterConvergesAndIsQuiet"}},
 		{19, "a metric is missing, or has too little data", "S10: counts hold or rise, nothing leaves", []string{soakTest, "pkg/scenario.TestWhenAMetricNoLongerSpeaks"}},
 		{20, "an answer is empty, or cut short", "S10: a look that is not whole decides nothing", []string{soakTest, "pkg/awscloud/clusterside.TestALookThatIsNotWholeFails"}},
+		{24, "a target is deregistered too early, or too late", "S3: a task that is told to stop serves on until its targets are gone, so no request meets a closed, stopped or wrong task in a planned stop", []string{portsTest}},
+		{25, "a host port is used again at once, after its agent restarted too", "S3: a port is registered only for whoever owns it", []string{soakTest, portsTest, "pkg/store.TestOwnersOfPortsAreThoseOfAModel"}},
+		{26, "a whole availability zone is gone", "its hosts are replaced where there is capacity, within the healthy percentages", []string{soakTest}},
+		{27, "half of all Spot hosts are interrupted", "they are replaced like any that die: the notice is not acted upon yet", []string{soakTest}},
 		{28, "EC2 has no capacity of a kind in a zone", "the next zone or group is asked, with growing patience", []string{soakTest, "pkg/simcloud.TestAGroupWithoutCapacityTriesAgain"}},
 		{29, "a host's agent is disconnected", "it is no room meanwhile, and not removed", []string{soakTest, "pkg/scenario.TestAfterAnyFaultTheClusterConvergesAndIsQuiet"}},
+		{30, "somebody else ends hosts, or Auto Scaling balances zones", "what is lost is replaced, and no host is ended twice", []string{soakTest}},
+		{31, "a task is protected from scale-in", "hosts with tasks stay, and ECS spares the task when a count falls", []string{soakTest}},
 		{33, "ECS finds no place for a task: CPU, memory, ports, agent, attribute", "hosts are added or the reason is told; no loop", []string{soakTest, "pkg/simcloud.TestRefusalNamesWhatTheClosestHostLacks"}},
 		{35, "DynamoDB is down, or a write meets another", "no change without a record", []string{soakTest, "pkg/store.TestAWriteThatMeetsAnotherIsTriedAgain"}},
 		{36, "a forged event, or one of somebody else's account", "S8: at most a look", []string{soakTest, "functions/ingest.TestWhomAnEventWakes", "events.TestRefusedMessagesNameTheField"}},
@@ -86,6 +93,7 @@ func promises() []promise {
 	return []promise{
 		{"S1", "no action of ours takes health away below the minimum healthy percent of the wanted count", []string{"S1"}, []string{sabotaged, "pkg/scenario.TestWhatTakesTooMuchHealthAndWhatDoesNot", "pkg/scenario.TestEverySmallCaseOfACount"}},
 		{"S2", "no action of ours starts tasks above the maximum percent of the wanted count", []string{"S2"}, []string{sabotaged, "pkg/scenario.TestWhatStartsTooMuchAndWhatDoesNot", "pkg/scenario.TestEverySmallCaseOfACount"}},
+		{"S3", "no port answers for another service's task, and no request meets a dead or wrong target after a planned stop; after any other end the target is gone 10 s after ECS knows, by the sweep alone within 180 s", []string{"S3"}, []string{portsTest, "pkg/reconcile.TestAPortThatSomebodyElseTakesIsNotRegistered"}},
 		{"S4", "each changing call has its intent and its decision written before, and each intent gets an outcome", []string{"S4"}, []string{sabotaged, "pkg/scenario.TestAnIntentIsTheRecordOfOneCall"}},
 		{"S5", "one holder of a key at a time; no call begins with too little of the lease left", []string{"S5"}, []string{sabotaged, "pkg/scenario.TestWhoseLeaseItIs", "pkg/store.TestPlantedLeaseBugsAreCaught"}},
 		{"S7", "no wanted count and no number of hosts is set outside of the policy's bounds", []string{"S7"}, []string{sabotaged, "pkg/scenario.TestOutsideIsWhatThePolicyDoesNotBound"}},
@@ -100,19 +108,13 @@ func promises() []promise {
 }
 
 func absent() []class {
-	rollouts, balancers := "rollouts are ECS's own so far: plimsoll rolls nothing out", "no load balancers and no Cloud Map are simulated, and plimsoll registers no targets yet"
+	rollouts := "rollouts are ECS's own so far: plimsoll rolls nothing out"
 	return []class{
 		{21, "policy, count or revision changed in the midst of a rollout", rollouts, nil},
 		{22, "an image that cannot start, a task definition that is gone", rollouts, nil},
-		{23, "targets that never become healthy", balancers, nil},
-		{24, "a target deregistered too early", balancers, nil},
-		{25, "a host port used again at once", balancers, nil},
-		{26, "a whole availability zone gone", "a scenario kills hosts one by one, in a zone if it says so; no switch takes a zone with all that is in it", nil},
-		{27, "half of all Spot hosts interrupted", "Spot is not simulated, and its notices are not heard", nil},
-		{30, "somebody else ends hosts, or Auto Scaling balances zones", "hosts die and people drain them; lifecycle hooks and AZRebalance are not simulated", nil},
-		{31, "a protected task on a host that is to leave", "only empty hosts leave", nil},
+		{23, "targets that never become healthy", "the simulated cloud has the fault, and no soak the load balancers for it; plimsoll does not judge tasks by their targets yet", nil},
 		{32, "a drain that is stuck", "only empty hosts are drained", nil},
-		{34, "limits of target groups and Cloud Map", balancers, nil},
+		{34, "limits of target groups and Cloud Map", "the simulated cloud has the fault, and no soak the load balancers for it; that limits are seen coming is shown of the planner alone", nil},
 		{37, "a new version reads what an old one stored", "there is one version so far", nil},
 	}
 }

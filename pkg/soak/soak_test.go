@@ -52,7 +52,7 @@ func troubled(ctx context.Context, s scenario.Scenario, o scenario.Options) (sce
 }
 
 func TestAHundredTrialsWithAllFaultsBreakNoPromise(t *testing.T) {
-	o := options(t, trials, scenario.Builtins()...)
+	o := options(t, trials, scenario.Soaked()...)
 	o.Judge = sparing
 	with := 0
 	o.Done = func(x Outcome) {
@@ -62,7 +62,7 @@ func TestAHundredTrialsWithAllFaultsBreakNoPromise(t *testing.T) {
 	}
 	sum := sound(t, o)
 	// Garbage is a dead letter only after half an hour, and is driven back only then.
-	longer := options(t, 10, scenario.Builtins()...)
+	longer := options(t, 10, scenario.Soaked()...)
 	longer.First, longer.Length, longer.Judge = o.First+trials, 2*time.Hour, troubled
 	more := sound(t, longer)
 	for _, name := range sum.Idle() {
@@ -114,7 +114,7 @@ func TestATrialDependsOnItsSeedAlone(t *testing.T) {
 }
 
 func TestWhatIsDealtIsRightAndCalmAtItsEnd(t *testing.T) {
-	o := options(t, 1, scenario.Builtins()...)
+	o := options(t, 1, scenario.Soaked()...)
 	o.Length = 2 * time.Hour
 	starts := map[time.Time]bool{}
 	for n := range 50 {
