@@ -36,32 +36,45 @@ func (g ground) lookUp(p place) statement {
 // name which say act.
 func (g ground) reach(p place) statement {
 	groups, registries := g.places(g.acting())
+	if p == changeTargets || p == readNetwork {
+		return g.ofGroups(p, groups)
+	}
 	switch {
-	case p == changeTargets:
-		var all []string
-		for _, name := range groups {
-			all = append(all, g.arn("elasticloadbalancing", "targetgroup/"+name+"/*"))
-		}
-		return statement{resources: all, why: "The ARN of a target group has an id after the name, which is given in full."}
-	case p == readNetwork && len(groups) > 0:
-		return statement{resources: []string{everything}, why: readsEC2}
-	case p == readNetwork:
-		return statement{}
 	case len(registries) == 0:
 		return statement{}
 	case p == changeInstances:
 		return g.ofRegistries(registries)
-	case p == changeRecords && len(g.hostedZones) > 0:
-		var all []string
-		for _, id := range g.hostedZones {
-			all = append(all, "arn:"+g.partition+":route53:::hostedzone/"+id)
-		}
-		return statement{resources: all}
 	case p == changeRecords:
-		return viaService("arn:"+g.partition+":route53:::hostedzone/*", "Which zone a registry's records are in only Cloud Map knows; the condition admits only what a service of AWS does for the function.")
+		return g.ofZones()
 	default:
 		return viaService(everything, "CreateHealthCheck knows no resource; the condition admits only what a service of AWS does for the function.")
 	}
+}
+
+// ofGroups is about target groups, or about what registering there has AWS look at.
+func (g ground) ofGroups(p place, groups []string) statement {
+	if len(groups) > 0 && p == readNetwork {
+		return statement{resources: []string{everything}, why: readsEC2}
+	}
+	var all []string
+	for _, name := range groups {
+		all = append(all, g.arn("elasticloadbalancing", "targetgroup/"+name+"/*"))
+	}
+	return statement{resources: all, why: "The ARN of a target group has an id after the name, which is given in full."}
+}
+
+// ofZones is about the hosted zones of registries: those that are given, or any,
+// for Cloud Map only.
+func (g ground) ofZones() statement {
+	zones := "arn:" + g.partition + ":route53:::hostedzone/"
+	if len(g.hostedZones) == 0 {
+		return viaService(zones+everything, "Which zone a registry's records are in only Cloud Map knows; the condition admits only what a service of AWS does for the function.")
+	}
+	var all []string
+	for _, id := range g.hostedZones {
+		all = append(all, zones+id)
+	}
+	return statement{resources: all}
 }
 
 // viaService is about what AWS does in the function's name only.

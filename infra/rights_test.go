@@ -471,7 +471,16 @@ func TestIngestMayTouchWakeItemsOnly(t *testing.T) {
 			if a.conditions != "{ForAllValues:StringLike:{dynamodb:LeadingKeys:wake#*} Null:{dynamodb:LeadingKeys:false}}" {
 				t.Errorf("conditions %s", a.conditions)
 			}
-		case "WriteLogs", "ReceiveIngress", "SendAnyQueue":
+		case "SendAnyQueue":
+			var queues []string
+			for _, name := range []string{"IngressQueue", "ReconcileQueue", "RegisterQueue"} {
+				ids := slices.DeleteFunc(whole(t).all("AWS::SQS::Queue"), func(id string) bool { return !strings.Contains(id, name) || strings.Contains(id, "Dead") })
+				queues = append(queues, "<"+strings.Join(ids, " ")+".Arn>")
+			}
+			if !slices.Equal(a.resources, queues) {
+				t.Errorf("ingest sends to %v, want %v", a.resources, queues)
+			}
+		case "WriteLogs", "ReceiveIngress":
 		default:
 			t.Errorf("ingest has %s: %v", a.id, a.actions)
 		}

@@ -32,6 +32,7 @@ const (
 // byECS says whether the ECS service names target groups, byPlimsoll whether the
 // policy does.
 func (p ServiceProps) byECS() bool { return p.RegisteredBy != RegisteredByPlimsoll }
+
 func (p ServiceProps) byPlimsoll() bool {
 	return p.RegisteredBy == RegisteredByPlimsoll || p.RegisteredBy == RegistrarChanges
 }

@@ -46,7 +46,8 @@ func testPolicies() policy.Set {
 					{Metric: "cpu", Target: 60},
 					{Metric: "TargetResponseTime", Namespace: "AWS/ApplicationELB", Dimensions: many, Statistic: "p99", Target: 0.3},
 				}, Endpoints: []policy.Endpoint{
-					{Container: "app", Port: 8080, TargetGroup: "web"}, {Container: "app", Port: 9090, TargetGroup: "web-admin"},
+					{Container: "app", Port: 8080, TargetGroup: "web"},
+					{Container: "app", Port: 9090, TargetGroup: "web-admin"},
 					{Container: "app", Port: 8080, Registry: "web"},
 				}},
 				"agent": {},
