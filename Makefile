@@ -5,7 +5,7 @@ GO         ?= go
 TOOLS      := $(CURDIR)/.tools
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI   := $(TOOLS)/bin/golangci-lint-$(GOLANGCI_VERSION)
-FUNCTIONS  := ingest reconcile
+FUNCTIONS  := ingest reconcile register
 SEEDS      ?= 200
 PYTHON     ?= python3
 

@@ -75,6 +75,9 @@ func (c *Controller) watch(sweep awsevents.CfnRule) {
 	for _, p := range c.policies {
 		all = append(all, roundsFailing(p.Cluster))
 	}
+	for _, p := range reaching(c.policies) {
+		all = append(all, endpointsFailing(p.Cluster))
+	}
 	for _, s := range all {
 		a := awscloudwatch.NewAlarm(c.Construct, jsii.String(strings.ReplaceAll(s.id, "/", "-")), &awscloudwatch.AlarmProps{
 			// The stack's name comes last: a name must not begin as those that wake a cluster.
@@ -114,7 +117,12 @@ func (c *Controller) signals(sweep awsevents.CfnRule) []signal {
 		{"IngressOld", "events wait for minutes to be heard", age(c.ingress), above, 300, 1, quiet},
 		{"ReconcileOld", "a cluster waits for minutes for its round", age(c.reconcile), above, 300, 1, quiet},
 	}
-	for _, f := range functions() {
+	if c.register.live != nil {
+		all = append(all,
+			signal{"RegisterDead", "rounds of endpoints that could not begin five times wait in the dead-letter queue", depth(c.register.dead), above, 0, 1, quiet},
+			signal{"RegisterOld", "a service's endpoints wait for minutes for their round", age(c.register), above, 300, 1, quiet})
+	}
+	for _, f := range needed(c.policies) {
 		made := c.functions[f.name]
 		all = append(all,
 			signal{capital(f.name) + "Errors", f.name + " ended with an error: see its log", made.MetricErrors(sum()), above, 0, 1, quiet},
@@ -134,6 +142,25 @@ func roundsFailing(cluster string) signal {
 	return signal{
 		"RoundsFailing/" + cluster, "no round of the cluster " + cluster + " has worked for five minutes: it is not steered",
 		metric, awscloudwatch.ComparisonOperator_GREATER_THAN_OR_EQUAL_TO_THRESHOLD, 1, 1, awscloudwatch.TreatMissingData_BREACHING,
+	}
+}
+
+// failedLooks is how many failed rounds in five minutes are more than a moment's
+// trouble: a name whose rounds all fail has one each minute at the least.
+const failedLooks = 5
+
+// endpointsFailing tells of one cluster that rounds of its endpoints go on failing.
+// All names of a cluster count into one metric, so that one name's failures do not
+// hide behind the others' success: their number is what tells.
+func endpointsFailing(cluster string) signal {
+	metric := awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
+		Namespace: jsii.String("Plimsoll"), MetricName: jsii.String("RoundsFailed"),
+		DimensionsMap: &map[string]*string{"Cluster": &cluster, "Function": jsii.String("register")},
+		Statistic:     jsii.String("Sum"), Period: seconds(300),
+	})
+	return signal{
+		"EndpointsFailing/" + cluster, "rounds of endpoints of the cluster " + cluster + " have failed for ten minutes, or there were none: ports may be registered late",
+		metric, awscloudwatch.ComparisonOperator_GREATER_THAN_OR_EQUAL_TO_THRESHOLD, failedLooks, 2, awscloudwatch.TreatMissingData_BREACHING,
 	}
 }
 

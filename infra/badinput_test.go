@@ -78,6 +78,8 @@ func TestWrongClustersAreRefused(t *testing.T) {
 		"a repository in capitals":           {func(p *ClusterProps) { p.Repository = "Shop" }, "no name of an ECR repository"},
 		"logs for a strange time":            {func(p *ClusterProps) { p.LogDays = 31 }, "31 days"},
 		"an agent in a hurry":                {func(p *ClusterProps) { p.Agent.CleanUpEvery = time.Minute }, "every 10 minutes at most"},
+		"a namespace that is no name":        {func(p *ClusterProps) { p.Namespace = "shop local" }, `the Namespace "shop local" must be a DNS name`},
+		"a namespace without a network":      {func(p *ClusterProps) { p.Namespace, p.Existing, p.Groups[0].Existing = "shop.local", true, true }, "give ExistingNetwork"},
 		"a name that nobody knows yet":       {func(p *ClusterProps) { p.Groups[0].Name = *awscdk.Aws_REGION() + "-hosts" }, "known before the deployment"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -98,6 +100,12 @@ func TestWrongServicesAreRefused(t *testing.T) {
 	}
 	shop, err := plainShop(awscdk.NewStack(app, jsii.String("Stack"), nil), usual())
 	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewService(shop, "Named", ServiceProps{
+		Cluster: shop, Name: "named", RegisteredBy: RegisteredByPlimsoll, Containers: []Container{{Image: "i:1", Memory: 8, Ports: []Port{{Container: 80}}}},
+		Targets: []Target{{Name: "taken", Priority: 20, Paths: []string{"/named"}}},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	lonely := &Cluster{props: ClusterProps{Name: "lonely", Groups: []Group{{Name: "a", OS: Windows}, {Name: "b"}}}, services: map[string]policy.Service{}}
@@ -133,17 +141,43 @@ func TestWrongServicesAreRefused(t *testing.T) {
 		"a condition that is none": {func(p *ServiceProps) {
 			p.Containers = append(p.Containers, Container{Name: "b", Image: "i:1", Memory: 8, DependsOn: []Dependency{{"app", "SOON"}}})
 		}, `not for "SOON"`},
-		"a mount of nothing":                      {func(p *ServiceProps) { p.Containers[0].Mounts = []Mount{{Volume: "x", Path: "/x"}} }, "which the task has not"},
-		"a health check without a command":        {func(p *ServiceProps) { p.Containers[0].Health = &Health{} }, "CMD or CMD-SHELL"},
-		"a target without a priority":             {func(p *ServiceProps) { p.Targets[0].Priority = 0 }, "Priority from 1 to 50,000, not 0"},
-		"a priority that is taken":                {func(p *ServiceProps) { p.Targets[0].Priority = 10 }, `is taken by service "web"`},
-		"a target that matches nothing":           {func(p *ServiceProps) { p.Targets[0].Paths = nil }, "1 to 5 Hosts and Paths"},
-		"a target on a port of nobody":            {func(p *ServiceProps) { p.Targets[0].Port = 81 }, "tcp port 81"},
-		"a target twice":                          {func(p *ServiceProps) { p.Targets = append(p.Targets, Target{Priority: 78, Paths: []string{"/b"}}) }, "is a target twice"},
-		"a delay of two hours":                    {func(p *ServiceProps) { p.Targets[0].DeregistrationDelay = new(2 * time.Hour) }, "up to an hour"},
-		"a check slower than its interval":        {func(p *ServiceProps) { p.Targets[0].Health.Timeout = time.Minute }, "that is shorter"},
-		"one check in a row":                      {func(p *ServiceProps) { p.Targets[0].Health.Healthy = 1 }, "2 to 10 checks"},
-		"logs for a strange time":                 {func(p *ServiceProps) { p.LogDays = 2 }, "2 days"},
+		"a mount of nothing":                 {func(p *ServiceProps) { p.Containers[0].Mounts = []Mount{{Volume: "x", Path: "/x"}} }, "which the task has not"},
+		"a health check without a command":   {func(p *ServiceProps) { p.Containers[0].Health = &Health{} }, "CMD or CMD-SHELL"},
+		"a target without a priority":        {func(p *ServiceProps) { p.Targets[0].Priority = 0 }, "Priority from 1 to 50,000, not 0"},
+		"a priority that is taken":           {func(p *ServiceProps) { p.Targets[0].Priority = 10 }, `is taken by service "web"`},
+		"a target that matches nothing":      {func(p *ServiceProps) { p.Targets[0].Paths = nil }, "1 to 5 Hosts and Paths"},
+		"a target on a port of nobody":       {func(p *ServiceProps) { p.Targets[0].Port = 81 }, "tcp port 81"},
+		"a target twice":                     {func(p *ServiceProps) { p.Targets = append(p.Targets, Target{Priority: 78, Paths: []string{"/b"}}) }, "is a target twice"},
+		"a delay of two hours":               {func(p *ServiceProps) { p.Targets[0].DeregistrationDelay = new(2 * time.Hour) }, "up to an hour"},
+		"a check slower than its interval":   {func(p *ServiceProps) { p.Targets[0].Health.Timeout = time.Minute }, "that is shorter"},
+		"one check in a row":                 {func(p *ServiceProps) { p.Targets[0].Health.Healthy = 1 }, "2 to 10 checks"},
+		"logs for a strange time":            {func(p *ServiceProps) { p.LogDays = 2 }, "2 days"},
+		"no registrar that is":               {func(p *ServiceProps) { p.RegisteredBy = "me" }, `RegisteredBy must be ECS, plimsoll or changes, not "me"`},
+		"plimsoll's target without a name":   {func(p *ServiceProps) { p.RegisteredBy = RegisteredByPlimsoll }, `the target of port 80 of container "app" needs a Name`},
+		"a target without a name on its way": {func(p *ServiceProps) { p.RegisteredBy = RegistrarChanges }, "needs a Name"},
+		"a name kept that is not known":      {func(p *ServiceProps) { p.Targets[0].NameKept = true }, "NameKept needs the Name"},
+		"a target group's name with a _":     {func(p *ServiceProps) { p.named("a_b", RegisteredByPlimsoll) }, `found "a_b", allowed 1 to 32 letters`},
+		"the same where ECS registers":       {func(p *ServiceProps) { p.named("a_b", RegisteredByECS) }, `must be 1 to 32 letters, digits and hyphens, none at its ends, not "a_b"`},
+		"a name that is known too late":      {func(p *ServiceProps) { p.named(*awscdk.Aws_STACK_NAME(), RegisteredByPlimsoll) }, "the target of port 80 is known only after the deployment"},
+		"a target group of another service":  {func(p *ServiceProps) { p.named("taken", RegisteredByPlimsoll) }, `the target group "taken" is that of service "named" of cluster "shop" already`},
+		"two targets of one name":            {func(p *ServiceProps) { p.named("one", RegisteredByPlimsoll); p.twoPorts("one") }, `two targets have the name "one"`},
+		"one port twice under one name":      {func(p *ServiceProps) { p.named("one", RegisteredByECS); p.again("one") }, "is a target twice"},
+		"six targets of ECS's":               {func(p *ServiceProps) { p.named("t", RegistrarChanges); p.again("a", "b", "c", "d", "e") }, "5 target groups at most, not 6"},
+		"an endpoint on a port of nobody": {func(p *ServiceProps) {
+			p.Scaling.Endpoints = []policy.Endpoint{{Container: "app", Port: 81, TargetGroup: "x"}}
+		}, `the tcp port 81, which an endpoint names`},
+		"an endpoint of another protocol": {func(p *ServiceProps) {
+			p.Scaling.Endpoints = []policy.Endpoint{{Container: "app", Port: 80, Protocol: "udp", TargetGroup: "x"}}
+		}, `has the udp port 80`},
+		"a registry of another protocol":          {func(p *ServiceProps) { p.Registries = []Registry{{Existing: "x", Protocol: "udp"}} }, `the udp port 80, which a registry names`},
+		"a registry in no namespace":              {func(p *ServiceProps) { p.Registries = []Registry{{}} }, `a registry needs a Namespace, of its own or of cluster "shop"`},
+		"a registry in two":                       {func(p *ServiceProps) { p.Registries = []Registry{{Existing: "x", Namespace: "ns-1"}} }, "has its Namespace already"},
+		"a registry of a strange name":            {func(p *ServiceProps) { p.Registries = []Registry{{Namespace: "ns-1", Name: "a b"}} }, `found "a b", allowed 1 to 127`},
+		"a registry known too late":               {func(p *ServiceProps) { p.Registries = []Registry{{Existing: *awscdk.Aws_STACK_NAME()}} }, "the name of a registry is known only after"},
+		"a record that is none":                   {func(p *ServiceProps) { p.Registries = []Registry{{Namespace: "ns-1", Record: "CNAME"}} }, `must be SRV, A or NONE, not "CNAME"`},
+		"a record for two days":                   {func(p *ServiceProps) { p.Registries = []Registry{{Namespace: "ns-1", TTL: 48 * time.Hour}} }, "up to a day, not 48h0m0s"},
+		"a registry twice":                        {func(p *ServiceProps) { p.Registries = []Registry{{Existing: "x"}, {Existing: "x"}} }, "the endpoint of endpoints[0] again"},
+		"a hold of two hours":                     {func(p *ServiceProps) { p.Hold.Delay = 2 * time.Hour }, "Hold.Delay must be whole seconds up to an hour"},
 		"a host port behind a target":             {func(p *ServiceProps) { p.Containers[0].Ports[0].Host = 8080 }, `port 80 of container "app" has a host port`},
 		"no container that is essential":          {func(p *ServiceProps) { p.Containers[0].NonEssential = true }, "all of its containers are NonEssential"},
 		"waiting for the end of the task":         {func(p *ServiceProps) { p.Containers = append(p.Containers, after("b", "app", "SUCCESS")) }, `waits for the end of "app"`},
@@ -196,6 +230,25 @@ func TestWrongServicesAreRefused(t *testing.T) {
 			})
 		})
 	}
+}
+
+// named gives the service's one target a name and somebody who registers there.
+func (p *ServiceProps) named(name string, by Registrar) {
+	p.Targets[0].Name, p.RegisteredBy = name, by
+}
+
+// again adds targets of the same port.
+func (p *ServiceProps) again(names ...string) {
+	for n, name := range names {
+		p.Targets = append(p.Targets, Target{Name: name, Priority: 80 + n, Paths: []string{"/" + name}})
+	}
+}
+
+// twoPorts adds a target on another port.
+func (p *ServiceProps) twoPorts(name string) {
+	p.Containers[0].Ports = append(p.Containers[0].Ports, Port{Container: 81})
+	p.again(name)
+	p.Targets[1].Port = 81
 }
 
 // after is a container that waits for another.

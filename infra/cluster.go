@@ -52,6 +52,10 @@ type ClusterProps struct {
 	// Repository is the name of an ECR repository to make; none where it is empty.
 	Repository string
 
+	// Namespace is the name of a private DNS namespace of AWS Cloud Map to make in
+	// the VPC for the services' Registries, such as shop.local; none where it is empty.
+	Namespace string
+
 	// LogDays is how many days log groups keep their records; default 30.
 	LogDays int
 }
@@ -64,6 +68,10 @@ type Cluster struct {
 	// have roles of their own.
 	HostRole awsiam.Role
 
+	// HostedZone is the id of the Namespace's zone in Route 53, nil where none was
+	// made: one for ControllerProps.HostedZones.
+	HostedZone *string
+
 	props      ClusterProps
 	made       awsecs.CfnCluster // nil: somebody else made it
 	network    *network          // nil: none is known
@@ -71,6 +79,7 @@ type Cluster struct {
 	hosts      *string // id of the hosts' security group; nil: no group was made
 	groups     []madeGroup
 	repository awsecr.CfnRepository
+	namespace  *string // id of the one that was made; nil: none was
 	services   map[string]policy.Service
 	counted    map[string]awsecs.CfnService // the services that were made
 }
@@ -93,6 +102,7 @@ func NewCluster(scope constructs.Construct, id string, props ClusterProps) (*Clu
 	c := &Cluster{props: props, services: map[string]policy.Service{}, counted: map[string]awsecs.CfnService{}}
 	constructs.NewConstruct_Override(c, scope, jsii.String(id))
 	c.makeNetwork()
+	c.makeNamespace()
 	c.makeCluster()
 	c.makeRepository()
 	c.makeSecurity()

@@ -30,7 +30,15 @@ func (p ClusterProps) checkSurroundings(f *findings) {
 	f.need(holds("enabled enhanced disabled", p.ContainerInsights), "cluster %q: ContainerInsights must be enabled, enhanced or disabled, not %q", p.Name, p.ContainerInsights)
 	f.need(keepsLogs(p.LogDays), "cluster %q: CloudWatch Logs does not keep records for %d days; take one of %s", p.Name, p.LogDays, logDays)
 	f.need(p.Repository == "" || repositoryName().MatchString(p.Repository), "cluster %q: %q is no name of an ECR repository: lower-case letters and digits, with - _ . / between them", p.Name, p.Repository)
+	f.need(p.Namespace == "" || namespaceName().MatchString(p.Namespace), "cluster %q: the Namespace %q must be a DNS name, such as shop.local", p.Name, p.Namespace)
+	f.need(p.Namespace == "" || p.makesNetwork() || p.ExistingNetwork != nil, "cluster %q: its Namespace needs a network: give ExistingNetwork", p.Name)
 	p.checkGiven(f)
+}
+
+// namespaceName matches DNS names as Cloud Map takes them for private namespaces
+// (CreatePrivateDnsNamespace), in lower case.
+func namespaceName() *regexp.Regexp {
+	return regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)
 }
 
 // checkGiven wants the parts that are there already to suffice for those that

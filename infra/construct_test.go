@@ -66,6 +66,7 @@ type world struct {
 	stacks     map[string]deployment
 	complaints []string
 	plain      policy.Set
+	ours       policy.Set
 	folder     string
 }
 
@@ -102,16 +103,22 @@ func makeWorld() (world, error) {
 		"Rich":     richShop,
 		"Existing": existingShop,
 		"Bare":     bareShop,
+		"Ours":     oursShop,
 	}
 	for _, name := range slices.Sorted(maps.Keys(makers)) {
 		c, err := makers[name](awscdk.NewStack(app, jsii.String(name), nil))
 		if err != nil {
 			return w, fmt.Errorf("%s: %w", name, err)
 		}
+		set, err := Policies(c)
+		if err != nil {
+			return w, fmt.Errorf("%s: %w", name, err)
+		}
 		if name == "Plain" {
-			if w.plain, err = Policies(c); err != nil {
-				return w, err
-			}
+			w.plain = set
+		}
+		if name == "Ours" {
+			w.ours = set
 		}
 	}
 	awss3.NewCfnBucket(awscdk.NewStack(app, jsii.String("Careless"), nil), jsii.String("Open"), nil)
@@ -310,6 +317,43 @@ func bareShop(stack awscdk.Stack) (*Cluster, error) {
 		LoadBalancer: LoadBalancerProps{Internal: true, NoAccessLogs: true, AllowFrom: []string{"10.0.0.0/8"}},
 		Groups:       []Group{{Name: "bare-hosts", Min: 0, Max: 2, InstanceType: "t4g.small"}},
 	})
+}
+
+// oursShop has plimsoll register its services: in several target groups of one
+// port, in one that others made, and in Cloud Map.
+func oursShop(stack awscdk.Stack) (*Cluster, error) {
+	shop, err := NewCluster(stack, "Shop", ClusterProps{Name: "ours", Namespace: "ours.local", Groups: []Group{{Name: "ours-hosts", Min: 1, Max: 9, InstanceType: "m7g.large"}}})
+	if err != nil {
+		return nil, err
+	}
+	app := []Container{{Image: "example.com/web:1", Memory: 128, Ports: []Port{{Container: 80}, {Container: 53, Protocol: "udp"}}}}
+	all := []ServiceProps{
+		{
+			Name: "web", RegisteredBy: RegisteredByPlimsoll, Containers: app,
+			Targets: []Target{
+				{Name: "web", Priority: 1, Paths: []string{"/*"}, DeregistrationDelay: new(90 * time.Second)},
+				{Name: "web-admin", Priority: 2, Hosts: []string{"admin.example.com"}},
+			},
+			Registries: []Registry{{TTL: time.Minute}, {Existing: "srv-abc", Port: 53, Protocol: "udp"}},
+		},
+		{
+			Name: "moving", RegisteredBy: RegistrarChanges, Containers: app,
+			Targets: []Target{{Name: "ours-Shop-1ABC", NameKept: true, Priority: 3, Paths: []string{"/moving"}}},
+		},
+		{
+			Name: "dns", Containers: app,
+			Scaling:    policy.Service{Endpoints: []policy.Endpoint{{Container: "app", Port: 53, Protocol: "udp", TargetGroup: "dns-of-others"}}},
+			Registries: []Registry{{Namespace: "arn:aws:servicediscovery:eu-west-1:111122223333:namespace/ns-abc", Name: "names", Record: "NONE"}, {Namespace: "ns-xyz", Name: "plain", Record: "A"}},
+		},
+		{Name: "quick", Containers: app, Registries: []Registry{{TTL: time.Second}}},
+	}
+	for _, p := range all {
+		p.Cluster = shop
+		if _, err := NewService(stack, p.Name, p); err != nil {
+			return nil, err
+		}
+	}
+	return shop, nil
 }
 
 // complaintsOf are what cdk-nag said of a stack.

@@ -10,7 +10,7 @@ import (
 
 // ours are the stacks with constructs of ours.
 func ours() []string {
-	return []string{"Plain", "Again", "Changed", "Ported", "Rich", "Existing", "Bare"}
+	return []string{"Plain", "Again", "Changed", "Ported", "Rich", "Existing", "Bare", "Ours"}
 }
 
 func TestNagFindsNothingButWhatIsCareless(t *testing.T) {
@@ -54,7 +54,7 @@ func TestCfnLintFindsNothingInClustersAndServices(t *testing.T) {
 	}
 	w, folder := theWorld(t), t.TempDir()
 	args := []string{"--regions", "eu-west-1", "--format", "parseable", "--template"}
-	for _, stack := range []string{"Rich", "Existing", "Bare"} { // the others have nothing that these have not
+	for _, stack := range []string{"Rich", "Existing", "Bare", "Ours"} { // the others have nothing that these have not
 		file := filepath.Join(folder, stack+".json")
 		if err := os.WriteFile(file, []byte(w.stacks[stack].raw), 0o600); err != nil {
 			t.Fatal(err)

@@ -41,6 +41,14 @@ type ControllerProps struct {
 	// of missing capacity minutes later. Default: none.
 	HostRoles []string
 
+	// HostedZones are the ids of the Route 53 hosted zones of the registries that
+	// the policies' endpoints name. Cloud Map writes records there with the rights
+	// of whoever registers an instance. Where none is named those rights hold for
+	// every zone, but only for what a service of AWS does in the controller's name,
+	// which no page of AWS's says of Cloud Map; where some are, for these and without
+	// that condition. Default: none.
+	HostedZones []string
+
 	// Topic gets the alarms about the controller itself. Default: a topic of its own.
 	Topic awssns.ITopic
 
@@ -48,8 +56,9 @@ type ControllerProps struct {
 	LogRetention awslogs.RetentionDays
 }
 
-// Controller is all that steers clusters: two functions with their queues, the
-// rules that wake them, their table, and the alarms that tell how they fare.
+// Controller is all that steers clusters: functions with their queues, the rules
+// that wake them, their table, and the alarms that tell how they fare. The function
+// register, and whatever is there for it, is made only where a policy has endpoints.
 type Controller struct {
 	constructs.Construct
 
@@ -59,10 +68,10 @@ type Controller struct {
 	// Topic gets the alarms about the controller itself.
 	Topic awssns.ITopic
 
-	ingress, reconcile queue
-	undelivered        awssqs.Queue      // what EventBridge could not send to the ingress queue
-	functions          map[string]lambda // by name
-	policies           policy.Set
+	ingress, reconcile, register queue             // register: zero where no policy has endpoints
+	undelivered                  awssqs.Queue      // what EventBridge could not send to the ingress queue
+	functions                    map[string]lambda // by name
+	policies                     policy.Set
 }
 
 // queue is a queue with its dead-letter queue.
@@ -90,7 +99,10 @@ func NewController(scope constructs.Construct, id string, p ControllerProps) (*C
 	c.ingress = newQueue(c.Construct, "IngressQueue", awssqs.QueueProps{VisibilityTimeout: seconds(ingressVisibility)})
 	c.reconcile = newQueue(c.Construct, "ReconcileQueue", awssqs.QueueProps{VisibilityTimeout: seconds(reconcileVisibility), Fifo: jsii.Bool(true)})
 	c.undelivered = newUndelivered(c.Construct)
-	for _, f := range functions() {
+	if len(reaching(c.policies)) > 0 {
+		c.register = newQueue(c.Construct, "RegisterQueue", awssqs.QueueProps{VisibilityTimeout: seconds(registerVisibility), Fifo: jsii.Bool(true)})
+	}
+	for _, f := range needed(c.policies) {
 		if err := c.deploy(f, p, packed); err != nil {
 			return nil, err
 		}
@@ -107,6 +119,9 @@ func NewController(scope constructs.Construct, id string, p ControllerProps) (*C
 // the other controllers of the app.
 func (p ControllerProps) check(scope constructs.Construct) error {
 	var f findings
+	for _, zone := range p.HostedZones {
+		f.need(unknown(zone) || hostedZone().MatchString(zone), "the hosted zone %q must be its id alone, such as Z0123456789ABCDEFGHIJ", zone)
+	}
 	for _, role := range p.HostRoles {
 		f.need(unknown(role) || hostRole().MatchString(role), "the host role %q must be a role's ARN in full, such as arn:aws:iam::111122223333:role/hosts: the controller may pass it on", role)
 	}
@@ -133,6 +148,9 @@ func hostRole() *regexp.Regexp {
 	return regexp.MustCompile(`^arn:[a-z-]+:iam::\d{12}:role/[\w+=,.@/-]+$`)
 }
 
+// hostedZone matches the id of one zone: with * or ? it would be many.
+func hostedZone() *regexp.Regexp { return regexp.MustCompile(`^[A-Z0-9]{1,32}$`) }
+
 // Policies are those that the controller was given. (jsii takes a struct for a
 // construct, and so for a scope, only if that has an exported method.)
 func (c *Controller) Policies() policy.Set { return slices.Clone(c.policies) }
@@ -151,16 +169,23 @@ func newTable(scope constructs.Construct) awsdynamodb.Table {
 	})
 }
 
+// output is a value that CloudFormation shows.
+type output struct{ name, what, value string }
+
 // outputs prints what an operator needs to find the parts.
 func (c *Controller) outputs() {
-	for _, o := range []struct{ name, what, value string }{
+	all := []output{
 		{"TableName", "what the controller remembers; stays when the stack goes", *c.Table.TableName()},
 		{"TopicArn", "subscribe to it: alarms about the controller itself", *c.Topic.TopicArn()},
 		{"IngressQueueUrl", "every event comes through it", *c.ingress.live.QueueUrl()},
 		{"IngressDeadQueueUrl", "messages that nobody could read", *c.ingress.dead.QueueUrl()},
 		{"EventsDeadQueueUrl", "events that EventBridge could not deliver", *c.undelivered.QueueUrl()},
 		{"ReconcileDeadQueueUrl", "rounds that could not begin five times", *c.reconcile.dead.QueueUrl()},
-	} {
+	}
+	if c.register.dead != nil {
+		all = append(all, output{"RegisterDeadQueueUrl", "rounds of endpoints that could not begin five times", *c.register.dead.QueueUrl()})
+	}
+	for _, o := range all {
 		awscdk.NewCfnOutput(c.Construct, &o.name, &awscdk.CfnOutputProps{Value: &o.value, Description: &o.what})
 	}
 }

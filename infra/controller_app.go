@@ -25,8 +25,9 @@ const (
 // template.
 //
 // What can be set, by --context NAME=VALUE or in cdk.json: policy, files with a
-// comma between; stack, the stack's name; hostRoles, ARNs with a comma between,
-// see ControllerProps. In cdk.json policy and hostRoles may be lists. For policy the environment has PLIMSOLL_POLICY too.
+// comma between; stack, the stack's name; hostRoles and hostedZones, ARNs and ids
+// with a comma between, see ControllerProps. In cdk.json these and policy may be
+// lists. For policy the environment has PLIMSOLL_POLICY too.
 func Run(env func(string) string, told io.Writer) int {
 	return synth(awscdk.AppProps{}, env, told)
 }
@@ -105,8 +106,12 @@ func build(app awscdk.App, env func(string) string, told io.Writer) error {
 	if err != nil {
 		return err
 	}
+	zones, err := listed(app, "hostedZones", "")
+	if err != nil {
+		return err
+	}
 	stack := awscdk.NewStack(app, &name, &awscdk.StackProps{Description: jsii.String("plimsoll: scales the hosts and tasks of ECS clusters")})
-	_, err = NewController(stack, "Controller", ControllerProps{Policies: set, HostRoles: roles})
+	_, err = NewController(stack, "Controller", ControllerProps{Policies: set, HostRoles: roles, HostedZones: zones})
 	return err
 }
 

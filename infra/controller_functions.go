@@ -18,6 +18,8 @@ import (
 
 	"github.com/plimsoll-ecs/plimsoll/functions/ingest"
 	"github.com/plimsoll-ecs/plimsoll/functions/reconcile"
+	"github.com/plimsoll-ecs/plimsoll/functions/register"
+	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
 )
 
 // lambda is a function that was made, and its log group.
@@ -39,22 +41,56 @@ type shape struct {
 // timeout of a function, in seconds: shorter than a lease.
 const timeout = 60
 
+// mostSide is what Lambda takes as a mapping's maximum concurrency.
+const mostSide = 1000
+
 // shape says so of one function. What runs at a time is bounded at the queue's
 // end: reserved concurrency would take from the account's and throttle instead
-// of waiting. A cluster is one message group, so it never has two rounds.
-func (c *Controller) shape(name string, clusters int) shape {
-	s, runtime := shape{memory: reconcile.Memory, batch: 1, side: max(2, float64(clusters)), queue: c.reconcile.live, what: "plimsoll: looks at a cluster, decides, acts"}, reconcile.Runtime()
-	s.environment = map[string]*string{"PLIMSOLL_TABLE": c.Table.TableName(), "PLIMSOLL_INGRESS_QUEUE": c.ingress.live.QueueUrl()}
-	if name == "ingest" {
-		s.what, s.memory, s.batch, s.side, s.queue = "plimsoll: hears events and wakes the clusters concerned", ingest.Memory, 10, 5, c.ingress.live
-		runtime = ingest.Runtime()
-		s.environment["PLIMSOLL_ACCOUNT"] = awscdk.Aws_ACCOUNT_ID()
-		s.environment["PLIMSOLL_RECONCILE_QUEUE"] = c.reconcile.live.QueueUrl()
+// of waiting. A key, which is a cluster or a name with endpoints, is one message
+// group, so it never has two rounds.
+func (c *Controller) shape(name string) shape {
+	var s shape
+	switch name {
+	case "ingest":
+		s = shape{what: "plimsoll: hears events and wakes the clusters concerned", memory: ingest.Memory, batch: 10, side: 5, queue: c.ingress.live}
+	case "register":
+		s = shape{what: "plimsoll: registers the ports of a service's tasks", memory: register.Memory, batch: 1, side: sides(names(c.policies)), queue: c.register.live}
+	default:
+		s = shape{what: "plimsoll: looks at a cluster, decides, acts", memory: reconcile.Memory, batch: 1, side: sides(len(c.policies)), queue: c.reconcile.live}
 	}
-	for name, v := range runtime {
-		s.environment[name] = jsii.String(v)
-	}
+	s.environment = c.environment(name)
 	return s
+}
+
+// sides is how many keys may have their rounds at a time. Lambda takes no fewer
+// than two.
+func sides(keys int) float64 { return float64(min(max(2, keys), mostSide)) }
+
+// names counts the names of the policies that have endpoints, each of which has
+// rounds of its own.
+func names(set policy.Set) int {
+	n := 0
+	for _, p := range set {
+		n += len(p.Registered())
+	}
+	return n
+}
+
+// environment are the variables that a function's main and Go's runtime read.
+func (c *Controller) environment(name string) map[string]*string {
+	all := map[string]*string{"PLIMSOLL_TABLE": c.Table.TableName(), "PLIMSOLL_INGRESS_QUEUE": c.ingress.live.QueueUrl()}
+	if name == "ingest" {
+		all["PLIMSOLL_ACCOUNT"] = awscdk.Aws_ACCOUNT_ID()
+		all["PLIMSOLL_RECONCILE_QUEUE"] = c.reconcile.live.QueueUrl()
+		if c.register.live != nil {
+			all["PLIMSOLL_REGISTER_QUEUE"] = c.register.live.QueueUrl()
+		}
+	}
+	runtime := map[string]func() map[string]string{"ingest": ingest.Runtime, "reconcile": reconcile.Runtime, "register": register.Runtime}[name]
+	for variable, v := range runtime() {
+		all[variable] = jsii.String(v)
+	}
+	return all
 }
 
 // deploy makes a function with its rights, its logs and what it is fed from.
@@ -69,7 +105,7 @@ func (c *Controller) deploy(f function, p ControllerProps, packed []byte) error 
 	defer func() { _ = os.RemoveAll(folder) }() // CDK has its own copy by then
 	scope := constructs.NewConstruct(c.Construct, jsii.String(capital(f.name)))
 	logs := awslogs.NewLogGroup(scope, jsii.String("Logs"), &awslogs.LogGroupProps{Retention: p.LogRetention})
-	s := c.shape(f.name, len(p.Policies))
+	s := c.shape(f.name)
 	role, err := c.role(scope, f, p, logs)
 	if err != nil {
 		return err
@@ -104,19 +140,23 @@ func quietLint(f awslambda.Function) {
 }
 
 // ground is what the function's rights are about.
-func (c *Controller) ground(p ControllerProps, logs awslogs.LogGroup) ground {
-	return ground{
-		policies: p.Policies, hostRoles: p.HostRoles,
+func (c *Controller) ground(f function, p ControllerProps, logs awslogs.LogGroup) ground {
+	g := ground{
+		policies: f.served(p.Policies), hostRoles: p.HostRoles, hostedZones: p.HostedZones,
 		partition: *awscdk.Aws_PARTITION(), region: *awscdk.Aws_REGION(), account: *awscdk.Aws_ACCOUNT_ID(),
 		logs: *logs.LogGroupArn(), table: *c.Table.TableArn(), ingress: *c.ingress.live.QueueArn(), reconcile: *c.reconcile.live.QueueArn(),
 	}
+	if c.register.live != nil {
+		g.register = *c.register.live.QueueArn()
+	}
+	return g
 }
 
 // role is a role with the function's rights: its own policy, and managed ones for
 // what has no room there. CDK would spread them too, by estimates that are twice
 // the truth.
 func (c *Controller) role(scope constructs.Construct, f function, p ControllerProps, logs awslogs.LogGroup) (awsiam.Role, error) {
-	g := c.ground(p, logs)
+	g := c.ground(f, p, logs)
 	documents := g.documents(f.statements(g))
 	if more := len(documents) - 1; more > mostPolicies {
 		return nil, fmt.Errorf("the rights of %s over %d clusters take %d managed policies, and a role has %d at most; give some of the clusters to a controller of their own, in another stack", f.name, len(p.Policies), more, mostPolicies)

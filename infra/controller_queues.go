@@ -20,8 +20,9 @@ import (
 const (
 	ingressVisibility   = 360 // seconds: six times the function's timeout, as Lambda advises for a batch
 	reconcileVisibility = 90  // seconds: more than a lease
-	tries               = 5   // of a message, before it goes to the dead-letter queue
-	deadFor             = 14  // days that a dead letter is kept, the most that SQS does
+	registerVisibility  = reconcileVisibility
+	tries               = 5  // of a message, before it goes to the dead-letter queue
+	deadFor             = 14 // days that a dead letter is kept, the most that SQS does
 )
 
 // newQueue makes an encrypted queue that speaks TLS only, with one for its dead

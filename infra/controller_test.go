@@ -15,6 +15,7 @@ import (
 	"github.com/plimsoll-ecs/plimsoll/events"
 	"github.com/plimsoll-ecs/plimsoll/functions/ingest"
 	"github.com/plimsoll-ecs/plimsoll/functions/reconcile"
+	"github.com/plimsoll-ecs/plimsoll/functions/register"
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
 	"github.com/plimsoll-ecs/plimsoll/pkg/store"
 )
@@ -98,6 +99,7 @@ func TestAnOperatorIsToldByTheTopic(t *testing.T) {
 		return "{Name:QueueName Value:<" + strings.Join(ids, " ") + ".QueueName>}"
 	}
 	ingest, reconcile := of("FunctionName", "AWS::Lambda::Function", "Ingest"), of("FunctionName", "AWS::Lambda::Function", "Reconcile")
+	register := of("FunctionName", "AWS::Lambda::Function", "Register")
 	want := map[string]string{
 		"SweepMissing":        "Sum of Invocations " + of("RuleName", "AWS::Events::Rule", "Sweep") + " in 1 x 300 s LessThanThreshold 1, missing breaching",
 		"RoundsMissing":       "Sum of Invocations " + reconcile + " in 1 x 300 s LessThanThreshold 1, missing breaching",
@@ -112,6 +114,13 @@ func TestAnOperatorIsToldByTheTopic(t *testing.T) {
 		"ReconcileErrors":     "Sum of Errors " + reconcile + " in 1 x 300 s GreaterThanThreshold 0, missing notBreaching",
 		"IngestThrottles":     "Sum of Throttles " + ingest + " in 3 x 300 s GreaterThanThreshold 0, missing notBreaching",
 		"ReconcileThrottles":  "Sum of Throttles " + reconcile + " in 3 x 300 s GreaterThanThreshold 0, missing notBreaching",
+
+		"EndpointsFailing/prod":  "Sum of RoundsFailed {Name:Cluster Value:prod} {Name:Function Value:register} in 2 x 300 s GreaterThanOrEqualToThreshold 5, missing breaching",
+		"EndpointsFailing/stage": "Sum of RoundsFailed {Name:Cluster Value:stage} {Name:Function Value:register} in 2 x 300 s GreaterThanOrEqualToThreshold 5, missing breaching",
+		"RegisterDead":           "Maximum of ApproximateNumberOfMessagesVisible " + queue("RegisterQueueDead") + " in 1 x 60 s GreaterThanThreshold 0, missing notBreaching",
+		"RegisterOld":            "Maximum of ApproximateAgeOfOldestMessage " + queue("RegisterQueue") + " in 1 x 60 s GreaterThanThreshold 300, missing notBreaching",
+		"RegisterErrors":         "Sum of Errors " + register + " in 1 x 300 s GreaterThanThreshold 0, missing notBreaching",
+		"RegisterThrottles":      "Sum of Throttles " + register + " in 3 x 300 s GreaterThanThreshold 0, missing notBreaching",
 	}
 	for _, id := range s.all("AWS::CloudWatch::Alarm") {
 		r := s.Resources[id]
@@ -140,7 +149,7 @@ func TestTheQueuesHaveTheNumbersOfTheArchitecture(t *testing.T) {
 		queue      string
 		fifo       any
 		visibility float64
-	}{{"Ingress", nil, 360}, {"Reconcile", true, 90}} {
+	}{{"Ingress", nil, 360}, {"Reconcile", true, 90}, {"Register", true, 90}} {
 		dead := s.one(t, "AWS::SQS::Queue", row.queue+"QueueDead")
 		live := s.Resources[slices.DeleteFunc(s.all("AWS::SQS::Queue"), func(id string) bool { return !strings.Contains(id, row.queue+"Queue") || id == dead })[0]]
 		if live.get("VisibilityTimeout") != row.visibility || live.get("FifoQueue") != row.fifo ||
@@ -228,7 +237,7 @@ func TestEachFunctionGetsWhatItsMainReads(t *testing.T) {
 	if err != nil || len(dirs) != len(functions()) {
 		t.Fatalf("%d functions have a main, the deployment knows %d: add the new one to functions(), %v", len(dirs), len(functions()), err)
 	}
-	goes := map[string]map[string]string{"ingest": ingest.Runtime(), "reconcile": reconcile.Runtime()}
+	goes := map[string]map[string]string{"ingest": ingest.Runtime(), "reconcile": reconcile.Runtime(), "register": register.Runtime()}
 	for _, f := range functions() {
 		r := s.Resources[s.one(t, "AWS::Lambda::Function", capital(f.name))]
 		given, _ := r.get("Environment", "Variables").(map[string]any)
@@ -267,9 +276,9 @@ func TestEachFunctionGetsWhatItsMainReads(t *testing.T) {
 
 func TestEachFunctionIsFedByItsQueue(t *testing.T) {
 	s := whole(t)
-	for name, want := range map[string]struct{ batch, side float64 }{"Ingest": {10, 5}, "Reconcile": {1, 2}} {
+	for name, want := range map[string]struct{ batch, side float64 }{"Ingest": {10, 5}, "Reconcile": {1, 2}, "Register": {1, 3}} {
 		r := s.Resources[s.one(t, "AWS::Lambda::EventSourceMapping", name)]
-		queue := map[string]string{"Ingest": "IngressQueue", "Reconcile": "ReconcileQueue"}[name]
+		queue := map[string]string{"Ingest": "IngressQueue", "Reconcile": "ReconcileQueue", "Register": "RegisterQueue"}[name]
 		if r.get("BatchSize") != want.batch || r.get("ScalingConfig", "MaximumConcurrency") != want.side || r.get("MaximumBatchingWindowInSeconds") != nil ||
 			flat(r.get("FunctionResponseTypes")) != "ReportBatchItemFailures" || !strings.Contains(flat(r.get("EventSourceArn")), queue) {
 			t.Errorf("%s: %v", name, r.Properties)

@@ -14,17 +14,18 @@ import (
 // each cluster follow.
 func (c *Controller) draw(set policy.Set) {
 	board := awscloudwatch.NewDashboard(c.Construct, jsii.String("Dashboard"), &awscloudwatch.DashboardProps{PeriodOverride: awscloudwatch.PeriodOverride_INHERIT})
-	for _, f := range functions() {
+	for _, f := range needed(set) {
 		made := c.functions[f.name]
 		board.AddWidgets(
 			graph(f.name+": runs and errors", made.MetricInvocations(sum()), made.MetricErrors(sum()), made.MetricThrottles(sum())),
 			graph(f.name+": longest run, ms", made.MetricDuration(most())),
 		)
 	}
-	board.AddWidgets(
-		graph("oldest message, s", age(c.ingress), age(c.reconcile)),
-		graph("dead letters", depth(c.ingress.dead), depth(c.reconcile.dead), depth(c.undelivered)),
-	)
+	ages, dead := []awscloudwatch.IMetric{age(c.ingress), age(c.reconcile)}, []awscloudwatch.IMetric{depth(c.ingress.dead), depth(c.reconcile.dead), depth(c.undelivered)}
+	if c.register.live != nil {
+		ages, dead = append(ages, age(c.register)), append(dead, depth(c.register.dead))
+	}
+	board.AddWidgets(graph("oldest message, s", ages...), graph("dead letters", dead...))
 	for _, p := range set {
 		var followed []awscloudwatch.IMetric
 		for _, a := range policy.Alarms(p) {

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
 )
 
 // unexplained are the alarms of the deployment that the page of operations has
@@ -118,9 +120,15 @@ func TestTheCostCountsWhatTheDeploymentHas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	one := len(told(t, of(t, ControllerProps{Policies: testPolicies()[:1]})))
-	each := len(told(t, whole(t))) - one // of the second cluster
-	deployed := map[string]int{"ownAlarms": one - each, "clusterAlarms": each, "ownDashboards": len(whole(t).all("AWS::CloudWatch::Dashboard"))}
+	alarms := func(set policy.Set) int { return len(told(t, of(t, ControllerProps{Policies: set}))) }
+	one, both := alarms(unregistered()[:1]), alarms(unregistered())
+	reaching := alarms(testPolicies()[:1]) - one       // with endpoints
+	second := alarms(testPolicies()) - both - reaching // of the second cluster with endpoints
+	each := both - one
+	deployed := map[string]int{
+		"ownAlarms": one - each, "clusterAlarms": each, "registerAlarms": reaching - second, "endpointAlarms": second,
+		"ownDashboards": len(whole(t).all("AWS::CloudWatch::Dashboard")),
+	}
 	for _, wrong := range miscounted(string(raw), deployed) {
 		t.Error(wrong)
 	}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/plimsoll-ecs/plimsoll/functions/ingest"
 	"github.com/plimsoll-ecs/plimsoll/functions/reconcile"
+	"github.com/plimsoll-ecs/plimsoll/functions/register"
+	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
 )
 
 // function is one of the controller's Lambda functions as far as its rights are
@@ -18,6 +20,8 @@ type function struct {
 	ports  reflect.Type // functions/NAME.Ports
 	needs  []need       // of the ports' methods, and nothing more
 	source place        // the queue that Lambda reads for it
+
+	serves func(policy.Set) policy.Set // the policies that it is there for; nil: all
 }
 
 // need is a right that a function has for a reason.
@@ -27,13 +31,33 @@ type need struct {
 	actions []string // IAM's; absent: the call's own name, as it is for most
 }
 
-// functions are all that the controller deploys. A function that is added later
+// functions are all that a controller may have. A function that is added later
 // joins by a line here.
 func functions() []function {
 	return []function{
 		{name: "ingest", ports: reflect.TypeFor[ingest.Ports](), needs: ingestNeeds(), source: receiveIngress},
 		{name: "reconcile", ports: reflect.TypeFor[reconcile.Ports](), needs: reconcileNeeds(), source: receiveReconcile},
+		{name: "register", ports: reflect.TypeFor[register.Ports](), needs: registerNeeds(), source: receiveRegister, serves: reaching},
 	}
+}
+
+// reaching are the policies that have endpoints.
+func reaching(set policy.Set) policy.Set {
+	return slices.DeleteFunc(slices.Clone(set), func(p policy.Policy) bool { return len(p.Registered()) == 0 })
+}
+
+// served are the policies that the function is there for: it is deployed only
+// where there are any, and its rights are about no other.
+func (f function) served(set policy.Set) policy.Set {
+	if f.serves == nil {
+		return set
+	}
+	return f.serves(set)
+}
+
+// needed are the functions that a controller of the policies has.
+func needed(set policy.Set) []function {
+	return slices.DeleteFunc(functions(), func(f function) bool { return len(f.served(set)) == 0 })
 }
 
 // ingestNeeds lists each method of ingest's ports with its place.
@@ -84,6 +108,58 @@ func reconcileNeeds() []need {
 	}
 }
 
+// registerNeeds lists each method of register's ports with its places.
+//
+// Elastic Load Balancing's Describe calls know no resource; what registers is
+// judged by the target group, whose ARN has an id after the name, and by rights to
+// look at what the targets are, as its list of permissions says. Cloud Map's calls
+// about instances are judged by the service, which is known before only where the
+// policy gives its id; ListServices knows no resource, and GetOperation, by pages
+// of different ages, none or the namespace, which the policy does not name.
+//
+// For registries in DNS namespaces Cloud Map's guide wants rights of Route 53 and
+// EC2 of the caller: for both calls to change records and to read and change health
+// checks, and to read instances. Its list of permissions has dropped the records
+// since, for DeregisterInstance.
+func registerNeeds() []need {
+	return []need{
+		{call: "ecs:DescribeContainerInstances", where: readHosts},
+		{call: "ecs:DescribeServices", where: readServices},
+		{call: "ecs:DescribeTasks", where: readTasks},
+		{call: "ecs:ListTasks", where: listTasks},
+
+		{call: "elasticloadbalancing:DescribeTargetGroupAttributes", where: readTargets},
+		{call: "elasticloadbalancing:DescribeTargetGroups", where: readTargets},
+		{call: "elasticloadbalancing:DescribeTargetHealth", where: readTargets},
+		{call: "elasticloadbalancing:RegisterTargets", where: changeTargets},
+		{call: "elasticloadbalancing:RegisterTargets", where: readNetwork, actions: []string{
+			"ec2:DescribeInstances", "ec2:DescribeInternetGateways", "ec2:DescribeSubnets", "ec2:DescribeVpcs",
+		}},
+		{call: "elasticloadbalancing:DeregisterTargets", where: changeTargets},
+
+		{call: "servicediscovery:GetOperation", where: readRegistries},
+		{call: "servicediscovery:ListServices", where: readRegistries},
+		{call: "servicediscovery:ListInstances", where: readInstances},
+		{call: "servicediscovery:RegisterInstance", where: changeInstances},
+		{call: "servicediscovery:RegisterInstance", where: changeRecords, actions: []string{"route53:ChangeResourceRecordSets"}},
+		{call: "servicediscovery:RegisterInstance", where: changeChecks, actions: []string{"route53:CreateHealthCheck", "route53:GetHealthCheck", "route53:UpdateHealthCheck"}},
+		{call: "servicediscovery:DeregisterInstance", where: changeInstances},
+		{call: "servicediscovery:DeregisterInstance", where: changeRecords, actions: []string{"route53:ChangeResourceRecordSets"}},
+		{call: "servicediscovery:DeregisterInstance", where: changeChecks, actions: []string{"route53:DeleteHealthCheck", "route53:GetHealthCheck", "route53:UpdateHealthCheck"}},
+
+		{call: "ec2:DescribeInstances", where: readAddresses},
+
+		{call: "dynamodb:BatchGetItem", where: wholeTable},
+		{call: "dynamodb:Query", where: wholeTable},
+		{call: "dynamodb:TransactWriteItems", where: wholeTable, actions: []string{
+			"dynamodb:ConditionCheckItem", "dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem",
+		}},
+		{call: "dynamodb:UpdateItem", where: wholeTable},
+
+		{call: "sqs:SendMessage", where: sendIngress},
+	}
+}
+
 // platform are the rights that no call of a function's own asks for.
 func (f function) platform() []need {
 	return []need{
@@ -99,11 +175,22 @@ func (f function) calls() []string {
 	for n := range f.ports.NumField() {
 		port := f.ports.Field(n)
 		for m := range port.Type.NumMethod() {
-			all = append(all, strings.ToLower(port.Name)+":"+port.Type.Method(m).Name)
+			all = append(all, prefix(port.Name)+":"+port.Type.Method(m).Name)
 		}
 	}
 	slices.Sort(all)
 	return all
+}
+
+// prefix is IAM's name of the service that a port calls.
+func prefix(port string) string {
+	switch port {
+	case "ELBV2":
+		return "elasticloadbalancing"
+	case "CloudMap":
+		return "servicediscovery"
+	}
+	return strings.ToLower(port)
 }
 
 // mismatch is what is wrong between ports and table: both must name the same

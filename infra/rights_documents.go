@@ -64,6 +64,7 @@ func (g ground) long(text string) string {
 		{g.table, made},
 		{g.ingress, made},
 		{g.reconcile, made},
+		{g.register, made},
 	} {
 		if part.token != "" {
 			text = strings.ReplaceAll(text, part.token, part.longest)

@@ -17,6 +17,7 @@ const (
 	writeLogs        place = "WriteLogs"
 	receiveIngress   place = "ReceiveIngress"
 	receiveReconcile place = "ReceiveReconcile"
+	receiveRegister  place = "ReceiveRegister"
 	wakeItems        place = "WakeItems"
 	wholeTable       place = "WholeTable"
 	sendIngress      place = "SendIngress"
@@ -33,6 +34,21 @@ const (
 	readDefinitions place = "ReadDefinitions"
 	readGroups      place = "ReadGroups"
 	readMetrics     place = "ReadMetrics"
+)
+
+// What is read and changed of the places where ports are registered; the second,
+// where the policy's mode is act.
+const (
+	readTargets    place = "ReadTargets"
+	readRegistries place = "ReadRegistries"
+	readInstances  place = "ReadInstances"
+	readAddresses  place = "ReadAddresses"
+
+	changeTargets   place = "ChangeTargets"
+	readNetwork     place = "ReadNetwork"
+	changeInstances place = "ChangeInstances"
+	changeRecords   place = "ChangeRecords"
+	changeChecks    place = "ChangeChecks"
 )
 
 // What is changed of them, where the policy's mode is act.
@@ -55,7 +71,9 @@ type ground struct {
 	partition, region, account string
 
 	logs, table, ingress, reconcile string   // ARNs of the controller's own
+	register                        string   // the same; empty where no policy has endpoints
 	hostRoles                       []string // ARNs of roles that launch templates hand to instances
+	hostedZones                     []string // ids of those of the registries
 }
 
 // statement is a statement of a role's policy, before CDK.
@@ -72,10 +90,14 @@ type statement struct {
 func (g ground) at(p place) statement {
 	var s statement
 	switch p {
-	case writeLogs, receiveIngress, receiveReconcile, wakeItems, wholeTable, sendIngress, sendAnyQueue:
+	case writeLogs, receiveIngress, receiveReconcile, receiveRegister, wakeItems, wholeTable, sendIngress, sendAnyQueue:
 		s = g.own(p)
 	case changeHosts, changeServices, changeGroups, launchHosts, readTemplates, tagHosts, passRoles:
 		s = g.change(p)
+	case readTargets, readRegistries, readInstances, readAddresses:
+		s = g.lookUp(p)
+	case changeTargets, readNetwork, changeInstances, changeRecords, changeChecks:
+		s = g.reach(p)
 	default:
 		s = g.look(p)
 	}
@@ -90,8 +112,11 @@ func (g ground) own(p place) statement {
 		return statement{resources: []string{g.logs + ":*"}, why: "Each instance of a function names its own stream in the function's log group."}
 	case receiveReconcile:
 		return statement{resources: []string{g.reconcile}}
+	case receiveRegister:
+		return statement{resources: []string{g.register}}
 	case sendAnyQueue:
-		return statement{resources: []string{g.ingress, g.reconcile}}
+		all := []string{g.ingress, g.reconcile, g.register}
+		return statement{resources: slices.DeleteFunc(all, func(arn string) bool { return arn == "" })}
 	case receiveIngress, sendIngress:
 		return statement{resources: []string{g.ingress}}
 	case wakeItems:

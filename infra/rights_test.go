@@ -12,10 +12,13 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/plimsoll-ecs/plimsoll/functions/reconcile"
+	"github.com/plimsoll-ecs/plimsoll/functions/register"
 	"github.com/plimsoll-ecs/plimsoll/pkg/awscloud/clusterside"
+	"github.com/plimsoll-ecs/plimsoll/pkg/awscloud/endpointside"
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
 	"github.com/plimsoll-ecs/plimsoll/pkg/scenario"
 	"github.com/plimsoll-ecs/plimsoll/pkg/store"
@@ -78,6 +81,13 @@ const (
 		"dynamodb:ConditionCheckItem dynamodb:DeleteItem dynamodb:PutItem dynamodb:Query dynamodb:UpdateItem"
 	reconcileActs = "autoscaling:LaunchInstances autoscaling:SetDesiredCapacity autoscaling:TerminateInstanceInAutoScalingGroup " +
 		"ecs:UpdateContainerInstancesState ecs:UpdateService ec2:CreateFleet ec2:CreateTags ec2:DescribeLaunchTemplateVersions ec2:RunInstances iam:PassRole"
+	registerSees = "ecs:DescribeContainerInstances ecs:DescribeServices ecs:DescribeTasks ecs:ListTasks " +
+		"elasticloadbalancing:DescribeTargetGroupAttributes elasticloadbalancing:DescribeTargetGroups elasticloadbalancing:DescribeTargetHealth " +
+		"servicediscovery:GetOperation servicediscovery:ListInstances servicediscovery:ListServices ec2:DescribeInstances " +
+		"dynamodb:BatchGetItem dynamodb:ConditionCheckItem dynamodb:DeleteItem dynamodb:PutItem dynamodb:Query dynamodb:UpdateItem"
+	registerActs = "elasticloadbalancing:DeregisterTargets elasticloadbalancing:RegisterTargets ec2:DescribeInternetGateways ec2:DescribeSubnets ec2:DescribeVpcs " +
+		"servicediscovery:DeregisterInstance servicediscovery:RegisterInstance route53:ChangeResourceRecordSets " +
+		"route53:CreateHealthCheck route53:DeleteHealthCheck route53:GetHealthCheck route53:UpdateHealthCheck"
 )
 
 func wordsOf(lists ...string) []string {
@@ -94,6 +104,7 @@ func TestARoleMayDoExactlyWhatItsFunctionCalls(t *testing.T) {
 	}{
 		{"Ingest", wordsOf(everyFunction, ingestOnly)},
 		{"Reconcile", wordsOf(everyFunction, reconcileSees, reconcileActs)},
+		{"Register", wordsOf(everyFunction, registerSees, registerActs)},
 	} {
 		if got := may(roleOf(t, s, row.function)); !slices.Equal(got, row.want) {
 			t.Errorf("%s may %v\nand should %v", row.function, got, row.want)
@@ -188,6 +199,60 @@ func TestACallMoreOrLessInAPortIsNoticed(t *testing.T) {
 	}
 }
 
+// lessELBV2 is register's port without DeregisterTargets, moreCloudMap one with
+// what makes a namespace's services.
+type lessELBV2 interface {
+	DescribeTargetGroupAttributes(context.Context, *elb.DescribeTargetGroupAttributesInput, ...func(*elb.Options)) (*elb.DescribeTargetGroupAttributesOutput, error)
+	DescribeTargetGroups(context.Context, *elb.DescribeTargetGroupsInput, ...func(*elb.Options)) (*elb.DescribeTargetGroupsOutput, error)
+	DescribeTargetHealth(context.Context, *elb.DescribeTargetHealthInput, ...func(*elb.Options)) (*elb.DescribeTargetHealthOutput, error)
+	RegisterTargets(context.Context, *elb.RegisterTargetsInput, ...func(*elb.Options)) (*elb.RegisterTargetsOutput, error)
+}
+
+type moreCloudMap interface {
+	endpointside.CloudMap
+	CreateService()
+}
+
+// Each port of register is known by IAM's name of its service, and each of its
+// methods by its own.
+func TestACallMoreOrLessOfRegisterIsNoticed(t *testing.T) {
+	type rest struct {
+		ECS      endpointside.ECS
+		EC2      endpointside.EC2
+		DynamoDB store.PortDB
+		SQS      store.SQS
+	}
+	for _, row := range []struct {
+		name  string
+		ports reflect.Type
+		want  string
+	}{
+		{"the ports as they are", reflect.TypeFor[register.Ports](), ""},
+		{"a port without a call that the table allows", reflect.TypeFor[struct {
+			ELBV2    lessELBV2
+			CloudMap endpointside.CloudMap
+			rest
+		}](), "lets register call elasticloadbalancing:DeregisterTargets, and none of its ports can"},
+		{"a port with one call more", reflect.TypeFor[struct {
+			ELBV2    endpointside.ELBV2
+			CloudMap moreCloudMap
+			rest
+		}](), "register may call servicediscovery:CreateService, and the table of rights has no line for it"},
+	} {
+		err := function{name: "register", ports: flattened(row.ports), needs: registerNeeds(), source: receiveRegister}.mismatch()
+		if row.want == "" && err != nil || row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)) {
+			t.Errorf("%s: %v, want %q", row.name, err, row.want)
+		}
+	}
+	for _, call := range (function{ports: reflect.TypeFor[register.Ports]()}).calls() { // and of each there is, one less
+		needs := slices.DeleteFunc(registerNeeds(), func(n need) bool { return n.call == call })
+		err := function{name: "register", ports: reflect.TypeFor[register.Ports](), needs: needs}.mismatch()
+		if err == nil || !strings.Contains(err.Error(), "may call "+call) {
+			t.Errorf("a table without %s: %v", call, err)
+		}
+	}
+}
+
 // flattened is a struct type without embedding.
 func flattened(t reflect.Type) reflect.Type {
 	var fields []reflect.StructField
@@ -208,11 +273,17 @@ func plainField(f reflect.StructField) reflect.StructField {
 	return reflect.StructField{Name: f.Name, Type: f.Type}
 }
 
-// unused are calls that no built-in scenario makes, with the reason.
+// unused are calls that the scenario step does not make, with the reason.
 func unused() map[string]string {
-	return map[string]string{
+	all := map[string]string{
 		"autoscaling:SetDesiredCapacity": "it stands in where LaunchInstances is turned down as a whole; clusterside's tests do that",
 	}
+	for _, call := range strings.Fields("elasticloadbalancing:DeregisterTargets elasticloadbalancing:DescribeTargetGroupAttributes elasticloadbalancing:DescribeTargetGroups " +
+		"elasticloadbalancing:DescribeTargetHealth elasticloadbalancing:RegisterTargets servicediscovery:DeregisterInstance servicediscovery:GetOperation " +
+		"servicediscovery:ListInstances servicediscovery:ListServices servicediscovery:RegisterInstance ec2:DescribeInstances dynamodb:BatchGetItem") {
+		all[call] = "it has no endpoints; endpointside's tests make it"
+	}
+	return all
 }
 
 func TestEveryRightIsUsedInASimulatedRun(t *testing.T) {
@@ -246,9 +317,11 @@ func TestObservingGivesNoRightToChangeAnything(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := may(roleOf(t, s, "Reconcile"))
-	if want := wordsOf(everyFunction, reconcileSees); !slices.Equal(got, want) {
-		t.Errorf("may %v, want %v", got, want)
+	for function, sees := range map[string]string{"Reconcile": reconcileSees, "Register": registerSees} {
+		got := may(roleOf(t, s, function))
+		if want := wordsOf(everyFunction, sees); !slices.Equal(got, want) {
+			t.Errorf("%s may %v, want %v", function, got, want)
+		}
 	}
 }
 
@@ -279,8 +352,14 @@ func TestWhatIsChangedIsNamed(t *testing.T) {
 		"TagHosts":       {at("ec2", "*/*"), "{StringEquals:{ec2:CreateAction:CreateFleet RunInstances}}"},
 		"PassRoles":      {testHostRole, "{StringLike:{iam:PassedToService:ec2.amazonaws.com*}}"},
 		"LaunchHosts":    {strings.Join(launched, " "), "{Bool:{aws:ViaAWSService:true}}"},
+
+		"ChangeTargets":   {at("elasticloadbalancing", "targetgroup/game/*") + " " + at("elasticloadbalancing", "targetgroup/web-admin/*") + " " + at("elasticloadbalancing", "targetgroup/web/*"), "<nil>"},
+		"ChangeInstances": {at("servicediscovery", "service/*"), "<nil>"},
+		"ReadInstances":   {at("servicediscovery", "service/*"), "<nil>"},
+		"ChangeRecords":   {own + "route53:::hostedzone/*", "{Bool:{aws:ViaAWSService:true}}"},
+		"ChangeChecks":    {"*", "{Bool:{aws:ViaAWSService:true}}"},
 	}
-	for _, a := range roleOf(t, whole(t), "Reconcile") {
+	for _, a := range slices.Concat(roleOf(t, whole(t), "Reconcile"), roleOf(t, whole(t), "Register")) {
 		w, ok := want[a.id]
 		delete(want, a.id)
 		if ok && (strings.Join(a.resources, " ") != w.resources || a.conditions != w.conditions) {
@@ -292,6 +371,76 @@ func TestWhatIsChangedIsNamed(t *testing.T) {
 	}
 	if len(want) > 0 {
 		t.Errorf("no statement for %v", want)
+	}
+}
+
+// A registry that the policy names by its id is the only one, and so is a zone.
+func TestWhatIsKnownOfARegistryIsNamed(t *testing.T) {
+	set := testPolicies()
+	web := set[0].Services["web"]
+	web.Endpoints = append(web.Endpoints[:2:2], policy.Endpoint{Container: "app", Port: 8080, Registry: "srv-a"})
+	set[0].Services["web"] = web
+	at := "arn:<AWS::Partition>:servicediscovery:<AWS::Region>:<AWS::AccountId>:service/"
+	want := map[string]string{
+		"ChangeInstances": "[" + at + "srv-a] <nil>",
+		"ReadInstances":   "[" + at + "srv-a " + at + "srv-stage] <nil>",
+		"ChangeRecords":   "[arn:<AWS::Partition>:route53:::hostedzone/Z1] <nil>",
+	}
+	for _, a := range roleOf(t, of(t, ControllerProps{Policies: set, HostedZones: []string{"Z1"}}), "Register") {
+		if w, ok := want[a.id]; ok && w != fmt.Sprint(a.resources, " ", a.conditions) {
+			t.Errorf("%s: %v %s, want %s", a.id, a.resources, a.conditions, w)
+		}
+		delete(want, a.id)
+	}
+	if len(want) > 0 {
+		t.Errorf("no statement for %v", want)
+	}
+}
+
+// Rights are about what a policy names, and no more than that.
+func TestRegisterHasNoRightWithoutAPlace(t *testing.T) {
+	for _, row := range []struct {
+		name  string
+		place policy.Endpoint
+		never string // a part of an action
+	}{
+		{"target groups only", policy.Endpoint{TargetGroup: "web"}, "servicediscovery route53"},
+		{"registries only", policy.Endpoint{Registry: "web"}, "elasticloadbalancing DescribeVpcs"},
+	} {
+		set := unregistered()[:1]
+		row.place.Container, row.place.Port = "app", 80
+		set[0].Services["agent"] = policy.Service{Endpoints: []policy.Endpoint{row.place}}
+		all := functions()[2].statements(ground{policies: set, register: "q"})
+		for _, s := range all {
+			for part := range strings.FieldsSeq(row.never) {
+				if strings.Contains(strings.Join(s.actions, " "), part) {
+					t.Errorf("%s, and it may %v", row.name, s.actions)
+				}
+			}
+		}
+		if len(all) < 5 {
+			t.Errorf("%s: %d statements", row.name, len(all))
+		}
+	}
+}
+
+// A deployment without endpoints has nothing of register, and pays nothing for it.
+func TestWithoutEndpointsThereIsNoRegister(t *testing.T) {
+	s := of(t, ControllerProps{Policies: unregistered()})
+	for id := range s.Resources {
+		if strings.Contains(strings.ToLower(id), "register") {
+			t.Errorf("there is %s", id)
+		}
+	}
+	if raw := string(s.raw); strings.Contains(raw, "PLIMSOLL_REGISTER_QUEUE") || strings.Contains(raw, "RegisterDead") || strings.Contains(raw, "EndpointsFailing") {
+		t.Error("the template names register")
+	}
+	set := unregistered()
+	set[0].Standalone = testPolicies()[0].Standalone // the other cluster is none of its business
+	for _, a := range roleOf(t, of(t, ControllerProps{Policies: set}), "Register") {
+		if strings.Contains(fmt.Sprint(a.resources, a.conditions), "stage") {
+			t.Errorf("%s is about a cluster without endpoints: %v %v", a.id, a.resources, a.conditions)
+		}
 	}
 }
 
@@ -322,18 +471,35 @@ func TestIngestMayTouchWakeItemsOnly(t *testing.T) {
 			if a.conditions != "{ForAllValues:StringLike:{dynamodb:LeadingKeys:wake#*} Null:{dynamodb:LeadingKeys:false}}" {
 				t.Errorf("conditions %s", a.conditions)
 			}
-		case "WriteLogs", "ReceiveIngress", "SendAnyQueue":
+		case "SendAnyQueue":
+			var queues []string
+			for _, name := range []string{"IngressQueue", "ReconcileQueue", "RegisterQueue"} {
+				ids := slices.DeleteFunc(whole(t).all("AWS::SQS::Queue"), func(id string) bool { return !strings.Contains(id, name) || strings.Contains(id, "Dead") })
+				queues = append(queues, "<"+strings.Join(ids, " ")+".Arn>")
+			}
+			if !slices.Equal(a.resources, queues) {
+				t.Errorf("ingest sends to %v, want %v", a.resources, queues)
+			}
+		case "WriteLogs", "ReceiveIngress":
 		default:
 			t.Errorf("ingest has %s: %v", a.id, a.actions)
 		}
 	}
 }
 
+// underStar are actions that know resources which have an id that nobody knows
+// before, each beside one that knows none: what reads an operation, and Route 53's
+// of health checks.
+const underStar = "servicediscovery:GetOperation route53:CreateHealthCheck route53:DeleteHealthCheck route53:GetHealthCheck route53:UpdateHealthCheck"
+
 // knowsNoResource are the actions for which AWS's service authorization
 // reference names no kind of resource, and ecs:ListTasks, which is judged by *
 // where it has no filter.
 const knowsNoResource = "autoscaling:DescribeAutoScalingGroups autoscaling:DescribePolicies cloudwatch:GetMetricData " +
-	"ec2:DescribeLaunchTemplateVersions ecs:DescribeTaskDefinition ecs:ListTasks"
+	"ec2:DescribeLaunchTemplateVersions ecs:DescribeTaskDefinition ecs:ListTasks " +
+	"elasticloadbalancing:DescribeTargetGroupAttributes elasticloadbalancing:DescribeTargetGroups elasticloadbalancing:DescribeTargetHealth " +
+	"ec2:DescribeInstances ec2:DescribeInternetGateways ec2:DescribeSubnets ec2:DescribeVpcs servicediscovery:ListServices " +
+	underStar
 
 func TestAStarHasAReasonAndStandsAlone(t *testing.T) {
 	s := whole(t)
@@ -378,14 +544,16 @@ func TestManyServicesAreSpreadOverStatements(t *testing.T) {
 	}
 }
 
-// many are policies of so many clusters, two groups and two services each.
+// many are policies of so many clusters, two groups and two services each, one of
+// them with an endpoint.
 func many(clusters int) policy.Set {
 	var set policy.Set
 	for n := range clusters {
 		p := testPolicies()[0]
 		p.Cluster = fmt.Sprintf("production-%03d", n)
 		p.Hosts = []policy.HostGroup{{Group: p.Cluster + "-a", Min: 1, Max: 2}, {Group: p.Cluster + "-b", Min: 1, Max: 2}}
-		p.Services = map[string]policy.Service{"web": {Tasks: &policy.Tasks{Min: 1, Max: 2}}, "jobs": {Tasks: &policy.Tasks{Min: 1, Max: 2}}}
+		web := []policy.Endpoint{{Container: "app", Port: 80, TargetGroup: p.Cluster}}
+		p.Standalone, p.Services = nil, map[string]policy.Service{"web": {Tasks: &policy.Tasks{Min: 1, Max: 2}, Endpoints: web}, "jobs": {Tasks: &policy.Tasks{Min: 1, Max: 2}}}
 		set = append(set, p)
 	}
 	return set
@@ -425,10 +593,9 @@ func TestManyClustersFitIntoARole(t *testing.T) {
 	policies := 0
 	for _, kind := range []string{"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"} {
 		for _, id := range s.all(kind) {
-			if !strings.Contains(id, "Reconcile") {
-				continue
+			if strings.Contains(id, "Reconcile") {
+				policies++
 			}
-			policies++
 			most := map[string]int{"AWS::IAM::Policy": ownSize, "AWS::IAM::ManagedPolicy": managedSize}[kind]
 			if n := len(long(text(literal(s.Resources[id].get("PolicyDocument"))))); n > most {
 				t.Errorf("%s has %d characters, and IAM takes %d", id, n, most)

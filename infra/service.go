@@ -2,6 +2,7 @@ package infra
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -25,11 +26,21 @@ type ServiceProps struct {
 	// Targets are the ways in through the cluster's load balancer.
 	Targets []Target
 
-	// Hold keeps a task with Targets open while requests still come to it.
+	// RegisteredBy is who registers tasks with the Targets; default RegisteredByECS.
+	// To change it takes two deployments: see docs/operations.md.
+	RegisteredBy Registrar
+
+	// Registries are the ways in through AWS Cloud Map; plimsoll registers there.
+	Registries []Registry
+
+	// Hold keeps a task with Targets, Registries or other endpoints open while
+	// requests still come to it.
 	Hold Hold
 
 	// Scaling is the service's entry in the policy: how many tasks, on which
-	// signals. Its percentages are the ECS service's too; default 100 and 200.
+	// signals. Its percentages are the ECS service's too; default 100 and 200. Its
+	// Endpoints may name target groups that others made, such as those of a Network
+	// Load Balancer; those of Targets and Registries are added.
 	Scaling policy.Service
 
 	// Controller is the deployment controller: ECS, the default. EXTERNAL is
@@ -45,11 +56,13 @@ type ServiceProps struct {
 	Constraints []string
 
 	// Grace is how long a new task may be unhealthy in its target groups; default
-	// 30 s where there are any.
+	// 30 s where ECS registers it in any.
 	Grace time.Duration
 
 	// LogDays is how many days the containers' logs are kept; default 30.
 	LogDays int
+
+	foreign []policy.Endpoint // of Scaling, before others were added
 }
 
 // Service is an ECS service of a Cluster.
@@ -78,6 +91,7 @@ func NewService(scope constructs.Construct, id string, props ServiceProps) (*Ser
 	s := &Service{props: props}
 	constructs.NewConstruct_Override(s, scope, jsii.String(id))
 	s.makeTargets()
+	s.makeRegistries()
 	s.make(s.makeTask())
 	props.Cluster.services[props.Name] = props.Scaling
 	return s, nil
@@ -88,24 +102,31 @@ func (s *Service) Policy() policy.Service { return s.props.Scaling }
 
 func (p ServiceProps) defaulted() ServiceProps {
 	p.Controller, p.LogDays = or(p.Controller, "ECS"), or(p.LogDays, 30)
-	containers := make([]Container, 0, len(p.Containers))
-	for _, c := range p.Containers {
-		containers = append(containers, c.defaulted())
+	p.RegisteredBy = or(p.RegisteredBy, RegisteredByECS)
+	p.Containers = mapped(p.Containers, Container.defaulted)
+	p.Targets = mapped(p.Targets, func(t Target) Target { return t.defaulted(p.Containers) })
+	for n, t := range p.Targets {
+		p.Targets[n].again = slices.ContainsFunc(p.Targets[:n], func(other Target) bool { return other.id() == t.id() && other.Name != t.Name })
 	}
-	p.Containers = containers
-	targets := make([]Target, 0, len(p.Targets))
-	for _, t := range p.Targets {
-		targets = append(targets, t.defaulted(containers))
-	}
-	p.Targets = targets
-	if len(targets) > 0 {
+	p.Registries = mapped(p.Registries, func(r Registry) Registry { return r.defaulted(p.Name, p.Containers) })
+	if len(p.Targets) > 0 && p.byECS() {
 		p.Grace = or(p.Grace, 30*time.Second)
 	}
-	p.Hold = p.Hold.defaulted()
+	p = p.withEndpoints()
+	p.Hold = p.Hold.defaulted(p.foreignGroups())
 	if p.Cluster != nil {
 		p.OS = or(p.OS, p.Cluster.os())
 	}
 	return p
+}
+
+// mapped are the results of f, in their order.
+func mapped[T any](all []T, f func(T) T) []T {
+	out := make([]T, 0, len(all))
+	for _, one := range all {
+		out = append(out, f(one))
+	}
+	return out
 }
 
 // os is what the cluster's hosts run, as far as tasks can tell: Linux, for which
@@ -160,7 +181,7 @@ func (s *Service) make(task awsecs.CfnTaskDefinition) {
 	if expressions := p.expressions(); len(expressions) > 0 {
 		props.PlacementConstraints = listOf(expressions...)
 	}
-	if len(s.targets) > 0 {
+	if len(s.targets) > 0 && p.byECS() {
 		props.LoadBalancers = listOf(s.loadBalancers()...)
 		props.HealthCheckGracePeriodSeconds = secondsOf(p.Grace)
 	}

@@ -33,6 +33,8 @@ func (p ServiceProps) check() error {
 	p.checkContainers(&f)
 	f.need(p.fits(), "service %q: no host of cluster %q is large enough for its task of %d CPU units and %d MiB", p.Name, p.Cluster.props.Name, p.cpu(), p.memory())
 	p.checkTargets(&f)
+	p.checkEndpoints(&f)
+	f.need(0 <= p.Hold.Delay && p.Hold.Delay <= time.Hour && p.Hold.Delay%time.Second == 0, "service %q: Hold.Delay must be whole seconds up to an hour, not %v", p.Name, p.Hold.Delay)
 	return f.err()
 }
 
@@ -60,7 +62,7 @@ func (p ServiceProps) checkPolicy(f *findings) {
 func (p ServiceProps) checkTargets(f *findings) {
 	c := p.Cluster
 	f.need(len(p.Targets) == 0 || c.balancer != nil && c.network != nil, "service %q: its targets need a load balancer and a network of cluster %q", p.Name, c.props.Name)
-	f.need(len(p.Targets) <= 5, "service %q: ECS registers a service with 5 target groups at most, not %d", p.Name, len(p.Targets))
+	f.need(len(p.Targets) <= 5 || !p.byECS(), "service %q: ECS registers a service with 5 target groups at most, not %d", p.Name, len(p.Targets))
 	ids, priorities := map[string]bool{}, map[int]bool{}
 	for _, t := range p.Targets {
 		f.need(!ids[t.id()], "service %q: port %d of container %q is a target twice; one target takes several Hosts and Paths", p.Name, t.Port, t.Container)
@@ -75,7 +77,7 @@ func (p ServiceProps) checkTargets(f *findings) {
 }
 
 func (p ServiceProps) checkTarget(f *findings, t Target) {
-	f.need(p.listens(t), "service %q: no container %q of the task has the tcp port %d, which a target names", p.Name, t.Container, t.Port)
+	f.need(p.maps(t.Container, t.Port, policy.TCP), "service %q: no container %q of the task has the tcp port %d, which a target names", p.Name, t.Container, t.Port)
 	f.need(p.dynamic(t), "service %q: port %d of container %q has a host port, and the load balancer reaches dynamic ones only; leave Host out", p.Name, t.Port, t.Container)
 	f.need(1 <= t.Priority && t.Priority <= 50000, "service %q: the rule of a target needs a Priority from 1 to 50,000, not %d", p.Name, t.Priority)
 	f.need(t.Protocol == "HTTP" || t.Protocol == "HTTPS", "service %q: a target's protocol must be HTTP or HTTPS, not %q", p.Name, t.Protocol)
@@ -135,18 +137,6 @@ func (p ServiceProps) dynamic(t Target) bool {
 		}
 	}
 	return true
-}
-
-// listens says whether a container of the task has a target's port.
-func (p ServiceProps) listens(t Target) bool {
-	for _, c := range p.Containers {
-		for _, port := range c.Ports {
-			if c.Name == t.Container && port.Container == t.Port && port.Protocol == "tcp" {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // cpu and memory are what placement counts of a task, the hold container's 6 MiB

@@ -12,14 +12,18 @@ import (
 // stop before its target groups send no more requests there. The hold container
 // is told first, since containers stop in the reverse order of DependsOn: it
 // sleeps for 15 seconds, in which every load balancer hears of it, and for the
-// longest deregistration delay, in which open requests end. Only then is the
-// application told.
+// longest deregistration delay, in which open requests end, or for as long as DNS
+// may go on naming the task. Only then is the application told.
 //
 // It costs 6 MiB of memory a task. A service whose application serves on after
 // SIGTERM by itself sets None.
 type Hold struct {
 	None  bool   // the application holds itself open
 	Image string // with a shell; default busybox from the public ECR gallery
+
+	// Delay is the longest deregistration delay of the target groups that Scaling's
+	// Endpoints name, up to an hour; default 300 s, as Elastic Load Balancing has it.
+	Delay time.Duration
 }
 
 // The hold container.
@@ -27,20 +31,29 @@ const (
 	holdName    = "hold"
 	holdImage   = "public.ecr.aws/docker/library/busybox:1.36.1"
 	holdMargin  = 15 * time.Second
-	holdMinimum = 6 // MiB: the least that Docker takes (api:ecs/ContainerDefinition memoryReservation)
+	elbDelay    = 300 * time.Second // of a target group that nobody asked otherwise
+	holdMinimum = 6                 // MiB: the least that Docker takes (api:ecs/ContainerDefinition memoryReservation)
 )
 
-func (h Hold) defaulted() Hold {
+func (h Hold) defaulted(foreignGroups bool) Hold {
 	h.Image = or(h.Image, holdImage)
+	if foreignGroups {
+		h.Delay = or(h.Delay, elbDelay)
+	}
 	return h
 }
 
 // held says whether a task of the service gets a hold container.
-func (p ServiceProps) held() bool { return !p.Hold.None && len(p.Targets) > 0 }
+func (p ServiceProps) held() bool {
+	return !p.Hold.None && len(p.Targets)+len(p.Scaling.Endpoints) > 0
+}
 
 // holds is how long the hold container sleeps.
 func (p ServiceProps) holds() time.Duration {
-	longest := time.Duration(0)
+	longest := p.Hold.Delay
+	for _, r := range p.Registries {
+		longest = max(longest, r.TTL)
+	}
 	for _, t := range p.Targets {
 		longest = max(longest, *t.DeregistrationDelay)
 	}

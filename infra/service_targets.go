@@ -15,6 +15,13 @@ type Target struct {
 	Container string // default the first container
 	Port      int    // that it listens on; default its first port
 
+	// Name is the target group's; needed where plimsoll registers, since the policy
+	// names it. CloudFormation replaces a group whose Name changes. NameKept has it
+	// left as it is: Name is then what CloudFormation called the group when it was
+	// made without one, as one may be that ECS has registered in so far.
+	Name     string
+	NameKept bool
+
 	// Priority orders the listener's rules, 1 first, up to 50,000; no two services
 	// of a listener share one. It is never made up: a rule must not change because
 	// another service came or went.
@@ -32,6 +39,8 @@ type Target struct {
 	DeregistrationDelay *time.Duration
 
 	Health TargetHealth
+
+	again bool // a target before it has the same port: the group is another one
 }
 
 // TargetHealth is how the load balancer tells whether a task is well.
@@ -75,8 +84,14 @@ func (t Target) defaulted(containers []Container) Target {
 }
 
 // id names a target's group in the template, which is another one for another
-// port: ELB changes no group's port.
-func (t Target) id() string { return fmt.Sprintf("%s-%d", t.Container, t.Port) }
+// port: ELB changes no group's port. Of several groups of one port those after the
+// first have their name in it.
+func (t Target) id() string {
+	if t.again {
+		return fmt.Sprintf("%s-%d-%s", t.Container, t.Port, t.Name)
+	}
+	return fmt.Sprintf("%s-%d", t.Container, t.Port)
+}
 
 // ruleID names its rule, which goes by the priority alone: ELB refuses a second
 // rule of one priority, and CloudFormation makes the new before it drops the old.
@@ -88,18 +103,21 @@ func (t Target) rule(c *Cluster) string {
 }
 
 // makeTargets makes each target's group and rule. Targets are instances with
-// dynamic ports, and ECS registers them.
+// dynamic ports; who registers them is RegisteredBy.
 func (s *Service) makeTargets() {
 	for _, t := range s.props.Targets {
 		group := s.targetGroup(t)
 		s.targets = append(s.targets, madeTarget{Target: t, group: group, rule: s.rule(t, group)})
+		if t.Name != "" {
+			notes{s.Construct}.take("targetGroup", t.group(s.props.Cluster), fmt.Sprintf("%q of cluster %q", s.props.Name, s.props.Cluster.props.Name))
+		}
 		notes{s.Construct}.take("rule", t.rule(s.props.Cluster), fmt.Sprintf("%q of cluster %q", s.props.Name, s.props.Cluster.props.Name))
 	}
 }
 
 func (s *Service) targetGroup(t Target) elb.CfnTargetGroup {
 	h := t.Health
-	return elb.NewCfnTargetGroup(s.Construct, jsii.String("Target"+t.id()), &elb.CfnTargetGroupProps{
+	props := &elb.CfnTargetGroupProps{
 		VpcId: s.props.Cluster.network.vpc, TargetType: jsii.String("instance"),
 		Protocol: jsii.String(t.Protocol), Port: number(t.Port), // each target brings its own port
 		HealthCheckEnabled: jsii.Bool(true), HealthCheckProtocol: jsii.String(t.Protocol), HealthCheckPort: jsii.String("traffic-port"),
@@ -109,7 +127,11 @@ func (s *Service) targetGroup(t Target) elb.CfnTargetGroup {
 		TargetGroupAttributes: listOf(&elb.CfnTargetGroup_TargetGroupAttributeProperty{
 			Key: jsii.String("deregistration_delay.timeout_seconds"), Value: jsii.String(wholeSeconds(*t.DeregistrationDelay)),
 		}),
-	})
+	}
+	if t.Name != "" && !t.NameKept {
+		props.Name = jsii.String(t.Name)
+	}
+	return elb.NewCfnTargetGroup(s.Construct, jsii.String("Target"+t.id()), props)
 }
 
 // rule makes a listener's rule of nothing but its target: rollouts will move its

@@ -34,7 +34,7 @@ type resource struct {
 	Metadata       map[string]any
 }
 
-// testPolicies are a cluster to act on and one to observe.
+// testPolicies are a cluster to act on and one to observe, both with endpoints.
 func testPolicies() policy.Set {
 	many := map[string]string{"LoadBalancer": "app/prod/1", "TargetGroup": "targetgroup/web/2"}
 	return policy.Set{
@@ -45,14 +45,22 @@ func testPolicies() policy.Set {
 				"web": {Tasks: &policy.Tasks{Min: 2, Max: 20}, Scale: []policy.Target{
 					{Metric: "cpu", Target: 60},
 					{Metric: "TargetResponseTime", Namespace: "AWS/ApplicationELB", Dimensions: many, Statistic: "p99", Target: 0.3},
+				}, Endpoints: []policy.Endpoint{
+					{Container: "app", Port: 8080, TargetGroup: "web"},
+					{Container: "app", Port: 9090, TargetGroup: "web-admin"},
+					{Container: "app", Port: 8080, Registry: "web"},
 				}},
 				"agent": {},
 			},
+			Standalone: map[string]policy.Standalone{"game": {Family: "game", Endpoints: []policy.Endpoint{{Container: "server", Port: 7777, Protocol: policy.UDP, TargetGroup: "game"}}}},
 		},
 		{
 			Version: 1, Mode: policy.Observe, Cluster: "stage",
-			Hosts:    []policy.HostGroup{{Group: "stage-a", Min: 1, Max: 3}},
-			Services: map[string]policy.Service{"web": {Tasks: &policy.Tasks{Min: 1, Max: 2}, Scale: []policy.Target{{Metric: "memory", Target: 70}}}},
+			Hosts: []policy.HostGroup{{Group: "stage-a", Min: 1, Max: 3}},
+			Services: map[string]policy.Service{"web": {
+				Tasks: &policy.Tasks{Min: 1, Max: 2}, Scale: []policy.Target{{Metric: "memory", Target: 70}},
+				Endpoints: []policy.Endpoint{{Container: "app", Port: 80, TargetGroup: "stage-web"}, {Container: "app", Port: 80, Registry: "srv-stage"}},
+			}},
 		},
 	}
 }
@@ -67,6 +75,19 @@ var synthesised = sync.OnceValues(func() (template, error) {
 	}
 	return synthesise(dir, ControllerProps{Policies: testPolicies(), HostRoles: []string{testHostRole}}, nag)
 })
+
+// unregistered are testPolicies without endpoints.
+func unregistered() policy.Set {
+	set := testPolicies()
+	for n := range set {
+		set[n].Standalone = nil
+		for name, s := range set[n].Services {
+			s.Endpoints = nil
+			set[n].Services[name] = s
+		}
+	}
+	return set
+}
 
 // observing is the template of a deployment that only observes.
 var observing = sync.OnceValues(func() (template, error) {

@@ -70,7 +70,7 @@ func table() map[string]rule {
 	all["pkg/soak"] = rule{ours: words("pkg/cluster pkg/plan pkg/policy pkg/scenario pkg/simcloud")}                                                                                    // simcloud: which faults there are
 	all["cmd/plimsoll"] = rule{ours: without(all, "bootstrap", "test", "peer"), theirs: []string{"github.com/spf13/cobra", "charm.land", "github.com/charmbracelet/x/term", yaml, sdk}} // term: how wide the terminal is
 	// infra mirrors the code: rules, alarms, and rights from the functions' ports.
-	all["infra"] = rule{ours: words("events functions/ingest functions/reconcile pkg/policy pkg/policy/file pkg/store"), theirs: cdk()}
+	all["infra"] = rule{ours: words("events functions/ingest functions/reconcile functions/register pkg/policy pkg/policy/file pkg/store"), theirs: cdk()}
 	all["infra/app"] = rule{ours: words("infra"), theirs: words("github.com/aws/jsii-runtime-go")}
 	all["infra/pack"] = rule{theirs: []string{"github.com/CycloneDX/cyclonedx-go"}}
 	all["test/binary"] = rule{} // its tests build and run the mains, and import none

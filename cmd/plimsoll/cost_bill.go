@@ -10,6 +10,7 @@ import (
 
 	"github.com/plimsoll-ecs/plimsoll/functions/ingest"
 	"github.com/plimsoll-ecs/plimsoll/functions/reconcile"
+	"github.com/plimsoll-ecs/plimsoll/functions/register"
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
 	"github.com/plimsoll-ecs/plimsoll/pkg/scenario"
 )
@@ -17,9 +18,14 @@ import (
 // What of the deployment is not in the simulated cloud, and has its price.
 const (
 	hoursPerMonth = 730
-	ownAlarms     = 11  // of the deployment itself; in infra
-	clusterAlarms = 1   // of each cluster, about its rounds; in infra
-	ownDashboards = 1   // in infra
+	ownAlarms     = 11 // of the deployment itself; in infra
+	clusterAlarms = 1  // of each cluster, about its rounds; in infra
+	ownDashboards = 1  // in infra
+
+	// Where a policy has endpoints.
+	registerAlarms = 4 // of the function and its queue; in infra
+	endpointAlarms = 1 // of each cluster, about the rounds of its endpoints; in infra
+
 	pollers       = 5   // of an idle mapping: AWS says five, and not fewer where a maximum concurrency is set; of FIFO queues it says nothing
 	pollsPerHour  = 180 // a long poll lasts 20 s
 	logEvent      = 26  // bytes that CloudWatch Logs adds to each line
@@ -29,7 +35,7 @@ const (
 
 // memory is what each function is given, in MiB.
 func memory() map[string]float64 {
-	return map[string]float64{"ingest": ingest.Memory, "reconcile": reconcile.Memory}
+	return map[string]float64{"ingest": ingest.Memory, "reconcile": reconcile.Memory, "register": register.Memory}
 }
 
 // month is what a world costs in a month of which each hour is as the counted
@@ -97,7 +103,7 @@ func counted(r scenario.Result, logs lineCounter) map[string]float64 {
 		lambdaRequests: float64(requests),
 		lambdaTime:     gigabyteSeconds,
 		sqsIngress:     float64(r.Used.QueueRequests["plimsoll-ingress"]),
-		sqsFIFO:        float64(r.Used.QueueRequests["plimsoll-reconcile.fifo"]),
+		sqsFIFO:        float64(r.Used.QueueRequests["plimsoll-reconcile.fifo"] + r.Used.QueueRequests["plimsoll-register.fifo"]),
 		dynamoWrites:   r.Used.WriteUnits,
 		dynamoReads:    r.Used.ReadUnits,
 		metricsAsked:   float64(r.Used.MetricsAsked),
@@ -113,12 +119,17 @@ func counted(r scenario.Result, logs lineCounter) map[string]float64 {
 
 // kept is how many there are of each item that costs by being there.
 func kept(p policy.Policy) map[string]float64 {
-	return map[string]float64{
+	all := map[string]float64{
 		sqsIngressIdle: pollers * pollsPerHour * hoursPerMonth,
 		sqsFIFOIdle:    pollers * pollsPerHour * hoursPerMonth,
 		alarmsKept:     float64(len(policy.Alarms(p)) + ownAlarms + clusterAlarms),
 		dashboards:     ownDashboards,
 	}
+	if len(p.Registered()) > 0 {
+		all[sqsFIFOIdle] *= 2 // register's queue too
+		all[alarmsKept] += registerAlarms + endpointAlarms
+	}
+	return all
 }
 
 // lineCounter counts what is logged, and keeps none of it.

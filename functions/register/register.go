@@ -19,6 +19,9 @@ import (
 // Memory is what a deployment gives the function, in MiB. CPU comes in proportion.
 const Memory = 256
 
+// Runtime are the variables that a deployment sets for Go itself.
+func Runtime() map[string]string { return handler.Runtime(Memory) }
+
 // Ports are the AWS services that register calls.
 type Ports struct {
 	ECS      endpointside.ECS

@@ -42,10 +42,21 @@ func clusterOf(key string) string {
 	return name
 }
 
+// dimensions are those of a key's metrics. Rounds of a cluster have its name alone;
+// any other function's have its own beside it, or the alarm on rounds that fail
+// would take the one's success for the other's.
+func dimensions(key string) []emf.Dimension {
+	all := []emf.Dimension{{Name: "Cluster", Value: clusterOf(key)}}
+	if function, _, _ := strings.Cut(key, "#"); key != Key(clusterOf(key)) {
+		all = append(all, emf.Dimension{Name: "Function", Value: function})
+	}
+	return all
+}
+
 // line is a round's metrics; docs/architecture.md says what each of them is. What
 // the round did not come to know is absent.
 func (m Meter) line(f Figures) emf.Line {
-	l := emf.Line{Namespace: namespace, At: f.At, Dimensions: []emf.Dimension{{Name: "Cluster", Value: clusterOf(f.Key)}}}
+	l := emf.Line{Namespace: namespace, At: f.At, Dimensions: dimensions(f.Key)}
 	add := func(name string, unit emf.Unit, v float64) {
 		l.Metrics = append(l.Metrics, emf.Metric{Name: name, Unit: unit, Value: v})
 	}

@@ -54,6 +54,24 @@ func TestARoundIsOneLineOfMetrics(t *testing.T) {
 	}
 }
 
+// An alarm looks at the failures of a cluster's rounds, another at those of its
+// endpoints: neither may count the other's.
+func TestRoundsOfEndpointsAreMetricsOfTheirOwn(t *testing.T) {
+	for key, want := range map[string]string{
+		Key("prod"):             `"Dimensions":[["Cluster"]]`,
+		ReachKey("prod", "web"): `"Dimensions":[["Cluster","Function"]]`,
+	} {
+		var out bytes.Buffer
+		Meter{Out: &out}.write(Figures{Key: key}, zap.NewNop())
+		if names(t, out.Bytes()); !strings.Contains(out.String(), want) {
+			t.Errorf("%s: %s", key, out.Bytes())
+		}
+		if strings.Contains(out.String(), `"Function":"register"`) != strings.HasPrefix(key, "register#") {
+			t.Errorf("%s: %s", key, out.Bytes())
+		}
+	}
+}
+
 func TestWhatARoundDoesNotKnowIsNoMetric(t *testing.T) {
 	var out bytes.Buffer
 	Meter{Out: &out}.write(Figures{Key: "reconcile#prod", Failed: true}, zap.NewNop())

@@ -14,7 +14,7 @@ Nor are these:
 
 - Task sets and the EXTERNAL controller, awsvpc, Fargate, capacity providers, warm pools, lifecycle hooks on launch, IAM. The
   simulated cloud answers NotSimulated, never success.
-- Promises about what is not built: protected tasks of hosts that leave (S6), a rollback's end (L4). S3 is held by tests of `ports-churn`, and by no soak.
+- Promises about what is not built: protected tasks of hosts that leave (S6), a rollback's end (L4). S3 is held by tests of ports-churn, and by no soak.
 - That no secret is logged (S9) is shown for messages only: no environment of a task is ever read.
 - A sweep that is lost, or late, but for a spell in which EventBridge cannot send to SQS: its schedule is taken as certain.
 - Queue policies: EventBridge never lacks the permission to send to a queue.

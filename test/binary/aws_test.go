@@ -62,6 +62,7 @@ func newAWS(t *testing.T, start time.Time) *fakeAWS {
 	t.Cleanup(c.Close)
 	a := &fakeAWS{cloud: c, urls: map[string]string{}, gone: make(chan struct{}), ports: map[string]any{
 		"dynamodb": c.DynamoDB(), "sqs": c.SQS(), "ecs": c.ECS(), "autoscaling": c.AutoScaling(), "cloudwatch": c.CloudWatch(),
+		"elasticloadbalancing": c.ELBV2(), "servicediscovery": c.CloudMap(), "ec2": addresses{},
 	}}
 	a.build(t)
 	a.pass(t, 5*time.Minute)
@@ -162,6 +163,9 @@ func (a *fakeAWS) answer(in request) (status int, raw []byte, hangs bool) {
 	if what == hangBefore {
 		return 0, nil, true
 	}
+	if ec2, is := a.ports[in.service].(addresses); is {
+		return http.StatusOK, ec2.answer(in.input), false
+	}
 	status, raw = in.call(a.ports[in.service])
 	if a.spoil != nil {
 		raw = a.spoil(in.name(), raw)
@@ -228,10 +232,14 @@ func (a *fakeAWS) failures(t *testing.T) int {
 
 // env is what Lambda gives a function of this account.
 func (a *fakeAWS) env() []string {
-	return []string{
+	all := []string{
 		"AWS_ENDPOINT_URL=" + a.URL, "AWS_REGION=" + region, "AWS_ACCESS_KEY_ID=AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY=" + canary, "AWS_SESSION_TOKEN=" + canary,
 		"PLIMSOLL_ACCOUNT=" + account, "PLIMSOLL_TABLE=" + table, "PLIMSOLL_RECONCILE_QUEUE=" + a.urls["reconcile.fifo"], "PLIMSOLL_INGRESS_QUEUE=" + a.urls["ingress"],
 	}
+	if url := a.urls[registerQueue]; url != "" {
+		all = append(all, "PLIMSOLL_REGISTER_QUEUE="+url)
+	}
+	return all
 }
 
 func check(t testing.TB, err error) {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/plimsoll-ecs/plimsoll/functions/ingest"
 	"github.com/plimsoll-ecs/plimsoll/functions/reconcile"
+	"github.com/plimsoll-ecs/plimsoll/functions/register"
 )
 
 // The goals, as ratios to the bare program but for the two absolute ones.
@@ -39,12 +40,14 @@ type subject struct {
 	message string
 	runtime map[string]string // what a deployment sets for Go, of both programs
 	handler float64           // the goal of an invocation's CPU over a bare one's
+	policy  func(testing.TB) string
 }
 
 func subjects() []subject {
 	return []subject{
-		{"ingest", ingestMain, reflect.TypeFor[ingest.Ports](), sweep, ingest.Runtime(), 3},
-		{"reconcile", reconcileMain, reflect.TypeFor[reconcile.Ports](), wakeOf(0), reconcile.Runtime(), 6},
+		{"ingest", ingestMain, reflect.TypeFor[ingest.Ports](), sweep, ingest.Runtime(), 3, steer},
+		{"reconcile", reconcileMain, reflect.TypeFor[reconcile.Ports](), wakeOf(0), reconcile.Runtime(), 6, steer},
+		{"register", registerMain, reflect.TypeFor[register.Ports](), wakeShop(0), register.Runtime(), 4, reach},
 	}
 }
 
@@ -55,12 +58,16 @@ type port struct {
 }
 
 // portsOf lists a function's ports, so that the bare program has the same clients
-// and methods however these change.
+// and methods however these change. A port that is not in the SDK's shape has no
+// client, here as there.
 func portsOf(t *testing.T, ports reflect.Type) []port {
 	t.Helper()
 	var all []port
 	for n := range ports.NumField() {
 		f := ports.Field(n)
+		if f.Type.NumMethod() > 0 && f.Type.Method(0).Type.In(1).Kind() != reflect.Pointer {
+			continue
+		}
 		p := port{Field: f.Name}
 		for m := range f.Type.NumMethod() {
 			p.Methods = append(p.Methods, f.Type.Method(m).Name)
@@ -163,13 +170,16 @@ type row struct {
 func measure(t *testing.T, s subject, runs int) row {
 	t.Helper()
 	a := newAWS(t, time.Now())
+	if s.main == registerMain {
+		a.open(t)
+	}
 	programs := []string{ours(t, s, runtime.GOARCH), bare(t, s, runtime.GOARCH)}
 	all := [2]costs{}
 	for n, file := range programs {
 		all[n].ZipMB = megabytes(t, file)
 	}
 	all[0].ArmMB, all[1].ArmMB = megabytes(t, ours(t, s, "arm64")), megabytes(t, bare(t, s, "arm64"))
-	settle(t, a)
+	settle(t, a, s)
 	env := a.env()
 	for name, v := range s.runtime {
 		env = append(env, name+"="+v)
@@ -178,7 +188,7 @@ func measure(t *testing.T, s subject, runs int) row {
 	var starts, idles, handled [2][]float64
 	for range runs {
 		for n, file := range programs {
-			f := start(t, file, steer(t), env)
+			f := start(t, file, s.policy(t), env)
 			<-f.ready
 			idles[n] = append(idles[n], f.idle(t))
 			starts[n] = append(starts[n], ms(f.spent()))
@@ -189,7 +199,7 @@ func measure(t *testing.T, s subject, runs int) row {
 	}
 	for range max(3, runs/5) {
 		for n, file := range programs {
-			f := start(t, file, steer(t), env)
+			f := start(t, file, s.policy(t), env)
 			a.made()
 			for i := range invocations {
 				got, err := f.invoke(batch(record(fmt.Sprint("m", i), s.message)), enough)
@@ -208,14 +218,18 @@ func measure(t *testing.T, s subject, runs int) row {
 	return row{Function: s.name, Ours: all[0], Bare: all[1]}
 }
 
-// settle lets the cluster come to rest: what is measured is a round that finds
-// nothing to do.
-func settle(t *testing.T, a *fakeAWS) {
+// settle lets the cluster come to rest, or what is registered: what is measured is
+// a round that finds nothing to do.
+func settle(t *testing.T, a *fakeAWS, s subject) {
 	t.Helper()
-	f := start(t, built.binary(t, reconcileMain), steer(t), a.env())
+	main, wake := reconcileMain, wakeOf
+	if s.main == registerMain {
+		main, wake = registerMain, wakeShop
+	}
+	f := start(t, built.binary(t, main), s.policy(t), a.env())
 	for n := range 12 {
 		a.pass(t, time.Minute)
-		_, err := f.invoke(batch(record(fmt.Sprint("settle", n), wakeOf(n))), enough)
+		_, err := f.invoke(batch(record(fmt.Sprint("settle", n), wake(n))), enough)
 		check(t, err)
 	}
 	f.kill()

@@ -37,6 +37,7 @@ func run(m *testing.M) int {
 const (
 	ingestMain    = "functions/ingest/bootstrap"
 	reconcileMain = "functions/reconcile/bootstrap"
+	registerMain  = "functions/register/bootstrap"
 	enough        = time.Minute // until an invocation's deadline
 )
 
@@ -247,7 +248,7 @@ func TestAPanicFailsARoundAndNoFunction(t *testing.T) {
 func TestAFunctionWithoutAPolicyOrItsPlaceDoesNotStart(t *testing.T) {
 	a := newAWS(t, time.Now())
 	whole := steer(t)
-	for _, main := range []string{ingestMain, reconcileMain} {
+	for _, main := range []string{ingestMain, reconcileMain, registerMain} {
 		for _, tt := range []struct{ name, policy, without, says string }{
 			{"no policy", "", "", "policy.json"},
 			{"half a policy", whole[:len(whole)/2], "", "decode policies"},

@@ -58,6 +58,9 @@ func fillStruct(to reflect.Value, from any) error {
 		return fmt.Errorf("%s: found %T", to.Type(), from)
 	}
 	for name, v := range members {
+		if name == numbered {
+			continue
+		}
 		field := to.FieldByName(strings.ToUpper(name[:1]) + name[1:])
 		if !field.IsValid() {
 			return fmt.Errorf("%s has no member %s", to.Type(), name)

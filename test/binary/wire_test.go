@@ -22,7 +22,7 @@ import (
 
 // request is one call of the SDK as it came over the wire.
 type request struct {
-	service string // as in Action: dynamodb, sqs, ecs, autoscaling, cloudwatch
+	service string // as in Action: dynamodb, sqs, ecs, autoscaling, cloudwatch, elasticloadbalancing, servicediscovery, ec2
 	action  string
 	input   any // a tree
 	wire    wire
@@ -57,7 +57,7 @@ func read(r *http.Request) (request, error) {
 // readJSON reads awsJson: the header names the service and the operation.
 func readJSON(target string, body []byte) (request, error) {
 	prefix, action, _ := strings.Cut(target, ".")
-	services := map[string]string{"DynamoDB_20120810": "dynamodb", "AmazonSQS": "sqs", "AmazonEC2ContainerServiceV20141113": "ecs"}
+	services := map[string]string{"DynamoDB_20120810": "dynamodb", "AmazonSQS": "sqs", "AmazonEC2ContainerServiceV20141113": "ecs", "Route53AutoNaming_v20170314": "servicediscovery"}
 	r := request{service: services[prefix], action: action}
 	if r.service == "" {
 		return r, fmt.Errorf("nobody knows %q", target)
@@ -66,14 +66,15 @@ func readJSON(target string, body []byte) (request, error) {
 	return r, json.Unmarshal(body, &r.input)
 }
 
-// readQuery reads the query protocol, which only Auto Scaling speaks here:
-// Names.member.1=a becomes a list.
+// readQuery reads the query protocol: Names.member.1=a becomes a list, and so does
+// Targets.member.1.Id=a, of structures. The version says whose it is.
 func readQuery(body string) (request, error) {
 	form, err := url.ParseQuery(body)
 	if err != nil {
 		return request{}, err
 	}
-	r := request{service: "autoscaling", action: form.Get("Action"), wire: queryWire()}
+	service := map[string]string{"2011-01-01": "autoscaling", "2015-12-01": "elasticloadbalancing", "2016-11-15": "ec2"}[form.Get("Version")]
+	r := request{service: service, action: form.Get("Action"), wire: queryWire()}
 	input := map[string]any{}
 	for _, name := range slices.Sorted(maps.Keys(form)) {
 		list, number, isList := strings.Cut(name, ".member.")
@@ -81,19 +82,36 @@ func readQuery(body string) (request, error) {
 		case name == "Action" || name == "Version":
 		case !isList:
 			input[name] = form.Get(name)
-		case strings.Contains(number, "."):
-			return r, fmt.Errorf("a list of structures, %s: the front does not read those", name)
 		default:
 			all, _ := input[list].([]any)
-			input[list] = append(all, form.Get(name))
+			input[list] = listed(all, number, form.Get(name))
 		}
 	}
 	r.input = input
-	if r.action == "" {
-		return r, fmt.Errorf("no action in %.80q", body)
+	if r.action == "" || r.service == "" {
+		return r, fmt.Errorf("no action, or of nobody, in %.80q", body)
 	}
 	return r, nil
 }
+
+// listed adds what a form says of one member of a list, such as 2 or 2.Port. Forms
+// are read in the order of their names, in which 10 comes before 2: what a list has
+// in it counts here, not where.
+func listed(all []any, number, value string) []any {
+	index, of, structured := strings.Cut(number, ".")
+	if !structured {
+		return append(all, value)
+	}
+	if n := len(all) - 1; n >= 0 && all[n].(map[string]any)[numbered] == index {
+		all[n].(map[string]any)[of] = value
+		return all
+	}
+	return append(all, map[string]any{numbered: index, of: value})
+}
+
+// numbered is the place of a structure in its list, which no structure has a name
+// for.
+const numbered = ""
 
 // jsonWire writes awsJson 1.0 and 1.1; small says whether names begin so.
 func jsonWire(small bool) wire {

@@ -20,7 +20,7 @@ func TestBuiltInTwoFoldersAllBytesAreTheSame(t *testing.T) {
 	}
 	here, there := filepath.Join(t.TempDir(), "dist"), filepath.Join(copied, "dist")
 	var folders []string
-	for _, name := range []string{"ingest", "reconcile"} {
+	for _, name := range []string{"ingest", "reconcile", "register"} {
 		for dist, source := range map[string]string{here: "../..", there: copied} {
 			cmd := exec.Command("go", append(flags(), "-o", filepath.Join(dist, name, "bootstrap"), "./functions/"+name+"/bootstrap")...)
 			cmd.Dir, cmd.Env = source, append(os.Environ(), "GOOS=linux", "CGO_ENABLED=0")
@@ -36,7 +36,7 @@ func TestBuiltInTwoFoldersAllBytesAreTheSame(t *testing.T) {
 	if out, err := pack.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, name := range []string{"ingest.zip", "ingest.cdx.json", "reconcile.zip", "reconcile.cdx.json"} {
+	for _, name := range []string{"ingest.zip", "ingest.cdx.json", "reconcile.zip", "reconcile.cdx.json", "register.zip", "register.cdx.json"} {
 		a, err := os.ReadFile(filepath.Join(here, name))
 		check(t, err)
 		b, err := os.ReadFile(filepath.Join(there, name))
