@@ -105,6 +105,8 @@ func TestBadInputIsToldAndNothingIsMade(t *testing.T) {
 			d.context["hostRoles"] = []string{testHostRole, "arn:aws:iam::111122223333:role/h?sts"}
 		}, `the host role "arn:aws:iam::111122223333:role/h?sts" must be`},
 		{"every account's host role", func(d *trial) { d.context["hostRoles"] = "arn:aws:iam::*:role/hosts" }, "must be a role's ARN in full"},
+		{"all hosted zones", func(d *trial) { d.context["hostedZones"] = "*" }, `the hosted zone "*" must be its id alone`},
+		{"a hosted zone with what stands before it", func(d *trial) { d.context["hostedZones"] = "/hostedzone/Z1" }, `the hosted zone "/hostedzone/Z1" must be its id alone`},
 		{"a host group's name that stands for others", func(d *trial) { d.write("plimsoll.yaml", policyOf("prod", `"prod-*"`)) }, `hosts[0].group: found "prod-*", allowed 1 to 255 printable ASCII characters without a colon, * or ?`},
 		{"a stack with two names", func(d *trial) { d.context["stack"] = []string{"a", "b"} }, "the context's stack must be a text, the stack's name, not [a b]"},
 		{"a name that no stack can have", func(d *trial) { d.context["stack"] = "no name" }, "no name"},
@@ -191,14 +193,15 @@ func TestAClusterThatExistsIsObservedUntilItsPolicySaysAct(t *testing.T) {
 }
 
 func TestTheContextTakesTextsAndLists(t *testing.T) {
-	for _, row := range []struct{ policies, roles any }{
-		{"plimsoll.yaml,stage.yaml", testHostRole + "," + testHostRole + "-2"},
-		{[]string{"plimsoll.yaml", "stage.yaml"}, []string{testHostRole, testHostRole + "-2"}},
+	for _, row := range []struct{ policies, roles, zones any }{
+		{"plimsoll.yaml,stage.yaml", testHostRole + "," + testHostRole + "-2", "Z1,Z2"},
+		{[]string{"plimsoll.yaml", "stage.yaml"}, []string{testHostRole, testHostRole + "-2"}, []string{"Z1", "Z2"}},
 	} {
 		d := newTrial(t)
-		d.write("plimsoll.yaml", policyOf("prod", "prod-a")+"mode: act\n")
+		d.write("plimsoll.yaml", policyOf("prod", "prod-a")+"mode: act\nstandalone: {game: {family: game, endpoints: [{container: game, port: 7, registry: game}]}}\n")
 		d.write("stage.yaml", policyOf("stage", "stage-a"))
 		d.context["policy"], d.context["hostRoles"] = row.policies, row.roles
+		d.context["hostedZones"] = row.zones
 		code, told, templates := d.run()
 		if code != 0 || len(templates) != 1 {
 			t.Fatalf("%v: exit %d, %v, told %s", row, code, templates, told)
@@ -207,7 +210,7 @@ func TestTheContextTakesTextsAndLists(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, want := range []string{":cluster/stage", `"` + testHostRole + `"`, `"` + testHostRole + `-2"`} {
+		for _, want := range []string{":cluster/stage", `"` + testHostRole + `"`, `"` + testHostRole + `-2"`, `:route53:::hostedzone/Z1"`, `:route53:::hostedzone/Z2"`} {
 			if !strings.Contains(string(s.raw), want) {
 				t.Errorf("%v: no %s in the template", row, want)
 			}

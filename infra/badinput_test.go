@@ -141,19 +141,25 @@ func TestWrongServicesAreRefused(t *testing.T) {
 		"a condition that is none": {func(p *ServiceProps) {
 			p.Containers = append(p.Containers, Container{Name: "b", Image: "i:1", Memory: 8, DependsOn: []Dependency{{"app", "SOON"}}})
 		}, `not for "SOON"`},
-		"a mount of nothing":                 {func(p *ServiceProps) { p.Containers[0].Mounts = []Mount{{Volume: "x", Path: "/x"}} }, "which the task has not"},
-		"a health check without a command":   {func(p *ServiceProps) { p.Containers[0].Health = &Health{} }, "CMD or CMD-SHELL"},
-		"a target without a priority":        {func(p *ServiceProps) { p.Targets[0].Priority = 0 }, "Priority from 1 to 50,000, not 0"},
-		"a priority that is taken":           {func(p *ServiceProps) { p.Targets[0].Priority = 10 }, `is taken by service "web"`},
-		"a target that matches nothing":      {func(p *ServiceProps) { p.Targets[0].Paths = nil }, "1 to 5 Hosts and Paths"},
-		"a target on a port of nobody":       {func(p *ServiceProps) { p.Targets[0].Port = 81 }, "tcp port 81"},
-		"a target twice":                     {func(p *ServiceProps) { p.Targets = append(p.Targets, Target{Priority: 78, Paths: []string{"/b"}}) }, "is a target twice"},
-		"a delay of two hours":               {func(p *ServiceProps) { p.Targets[0].DeregistrationDelay = new(2 * time.Hour) }, "up to an hour"},
-		"a check slower than its interval":   {func(p *ServiceProps) { p.Targets[0].Health.Timeout = time.Minute }, "that is shorter"},
-		"one check in a row":                 {func(p *ServiceProps) { p.Targets[0].Health.Healthy = 1 }, "2 to 10 checks"},
-		"logs for a strange time":            {func(p *ServiceProps) { p.LogDays = 2 }, "2 days"},
-		"no registrar that is":               {func(p *ServiceProps) { p.RegisteredBy = "me" }, `RegisteredBy must be ECS, plimsoll or changes, not "me"`},
-		"plimsoll's target without a name":   {func(p *ServiceProps) { p.RegisteredBy = RegisteredByPlimsoll }, `the target of port 80 of container "app" needs a Name`},
+		"a mount of nothing":               {func(p *ServiceProps) { p.Containers[0].Mounts = []Mount{{Volume: "x", Path: "/x"}} }, "which the task has not"},
+		"a health check without a command": {func(p *ServiceProps) { p.Containers[0].Health = &Health{} }, "CMD or CMD-SHELL"},
+		"a target without a priority":      {func(p *ServiceProps) { p.Targets[0].Priority = 0 }, "Priority from 1 to 50,000, not 0"},
+		"a priority that is taken":         {func(p *ServiceProps) { p.Targets[0].Priority = 10 }, `is taken by service "web"`},
+		"a target that matches nothing":    {func(p *ServiceProps) { p.Targets[0].Paths = nil }, "1 to 5 Hosts and Paths"},
+		"a target on a port of nobody":     {func(p *ServiceProps) { p.Targets[0].Port = 81 }, "tcp port 81"},
+		"a target twice":                   {func(p *ServiceProps) { p.Targets = append(p.Targets, Target{Priority: 78, Paths: []string{"/b"}}) }, "is a target twice"},
+		"a delay of two hours":             {func(p *ServiceProps) { p.Targets[0].DeregistrationDelay = new(2 * time.Hour) }, "up to an hour"},
+		"a check slower than its interval": {func(p *ServiceProps) { p.Targets[0].Health.Timeout = time.Minute }, "that is shorter"},
+		"one check in a row":               {func(p *ServiceProps) { p.Targets[0].Health.Healthy = 1 }, "2 to 10 checks"},
+		"logs for a strange time":          {func(p *ServiceProps) { p.LogDays = 2 }, "2 days"},
+		"no registrar that is":             {func(p *ServiceProps) { p.RegisteredBy = "me" }, `RegisteredBy must be ECS, plimsoll or changes, not "me"`},
+		"plimsoll's target without a name": {func(p *ServiceProps) { p.RegisteredBy = RegisteredByPlimsoll }, `the target of port 80 of container "app" needs a Name`},
+		"nobody to register": {func(p *ServiceProps) {
+			observed := *p.Cluster
+			observed.props.Mode = policy.Observe
+			p.Cluster = &observed
+			p.named("x", RegisteredByPlimsoll)
+		}, `plimsoll only observes cluster "shop", so nobody would register its tasks`},
 		"a target without a name on its way": {func(p *ServiceProps) { p.RegisteredBy = RegistrarChanges }, "needs a Name"},
 		"a name kept that is not known":      {func(p *ServiceProps) { p.Targets[0].NameKept = true }, "NameKept needs the Name"},
 		"a target group's name with a _":     {func(p *ServiceProps) { p.named("a_b", RegisteredByPlimsoll) }, `found "a_b", allowed 1 to 32 letters`},

@@ -66,6 +66,8 @@ func (p ServiceProps) foreignGroups() bool {
 // where the policy needs them.
 func (p ServiceProps) checkEndpoints(f *findings) {
 	f.need(holds("ECS plimsoll changes", string(p.RegisteredBy)), "service %q: RegisteredBy must be ECS, plimsoll or changes, not %q", p.Name, p.RegisteredBy)
+	acts := p.RegisteredBy != RegisteredByPlimsoll || or(p.Cluster.props.Mode, policy.Act) == policy.Act
+	f.need(acts, "service %q: plimsoll only observes cluster %q, so nobody would register its tasks; give the cluster's Mode as act, or RegisteredBy as changes until it is", p.Name, p.Cluster.props.Name)
 	names := map[string]string{}
 	for _, t := range p.Targets {
 		p.checkTargetName(f, t)

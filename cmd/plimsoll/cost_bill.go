@@ -148,6 +148,7 @@ func (c *lineCounter) Write(p []byte) (int, error) {
 			Timestamp         int64 // milliseconds
 			CloudWatchMetrics []struct{ Metrics []struct{ Name string } }
 		} `json:"_aws"`
+		Function string // whose metrics are others, under the same names; absent: reconcile's
 	}
 	if bytes.Contains(p, []byte(`"_aws"`)) {
 		_ = json.Unmarshal(p, &line) // one that is none of its kind has no metrics
@@ -157,7 +158,7 @@ func (c *lineCounter) Write(p []byte) (int, error) {
 	}
 	for _, d := range line.AWS.CloudWatchMetrics {
 		for _, m := range d.Metrics {
-			c.metrics[fmt.Sprint(line.AWS.Timestamp/time.Hour.Milliseconds(), " ", m.Name)] = true
+			c.metrics[fmt.Sprint(line.AWS.Timestamp/time.Hour.Milliseconds(), " ", m.Name, line.Function)] = true
 		}
 	}
 	return len(p), nil

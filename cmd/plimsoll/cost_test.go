@@ -240,3 +240,29 @@ func TestAmounts(t *testing.T) {
 		}
 	}
 }
+
+// A policy with endpoints has a queue, alarms and metrics more.
+func TestEndpointsHaveTheirCost(t *testing.T) {
+	with := policy.Policy{Services: map[string]policy.Service{"web": {Endpoints: []policy.Endpoint{{Container: "app", Port: 80, TargetGroup: "web"}}}}}
+	plain, more := kept(policy.Policy{}), kept(with)
+	if more[sqsFIFOIdle] != 2*plain[sqsFIFOIdle] || more[alarmsKept] != plain[alarmsKept]+registerAlarms+endpointAlarms {
+		t.Errorf("with endpoints %v, without %v", more, plain)
+	}
+	var c lineCounter
+	for _, function := range []string{"", `"Function":"register",`} {
+		_, err := c.Write([]byte(`{` + function + `"_aws":{"Timestamp":1,"CloudWatchMetrics":[{"Metrics":[{"Name":"Rounds"}]}]}}` + "\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(c.metrics) != 2 {
+		t.Errorf("two functions' metrics of one name are %v", c.metrics)
+	}
+	r := scenario.Result{Hours: 1, Used: scenario.Usage{
+		Bill:      simcloud.Bill{QueueRequests: map[string]int{"plimsoll-register.fifo": 3}},
+		Functions: map[string]simcloud.FunctionStats{"register": {Invocations: 1, Duration: 4 * time.Second}},
+	}}
+	if all := counted(r, c); all[sqsFIFO] != 3*hoursPerMonth || all[lambdaTime] != 4*0.25*hoursPerMonth {
+		t.Errorf("an hour of register counts as %v", all)
+	}
+}

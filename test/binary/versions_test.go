@@ -42,6 +42,9 @@ func full(v reflect.Value, at time.Time) {
 		return
 	}
 	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		full(v.Elem(), at)
 	case reflect.Struct:
 		for n := range v.NumField() {
 			full(v.Field(n), at)

@@ -23,6 +23,7 @@ import (
 
 	"github.com/plimsoll-ecs/plimsoll/events"
 	"github.com/plimsoll-ecs/plimsoll/pkg/awscloud/clusterside"
+	"github.com/plimsoll-ecs/plimsoll/pkg/awscloud/endpointside"
 	"github.com/plimsoll-ecs/plimsoll/pkg/cluster"
 	"github.com/plimsoll-ecs/plimsoll/pkg/handler"
 	"github.com/plimsoll-ecs/plimsoll/pkg/store"
@@ -163,6 +164,11 @@ func functions() map[string]function {
 			all:     steers,
 			alone:   map[string]func(stage){terminate: ends, "autoscaling:LaunchInstances": launches, "autoscaling:SetDesiredCapacity": launches},
 		},
+		"register": {
+			actions: slices.Concat(platform(), transaction(), []string{"dynamodb:BatchGetItem", "dynamodb:Query", "sqs:SendMessage", "ec2:DescribeInstances"},
+				of[endpointside.ECS]("ecs"), of[endpointside.ELBV2]("elasticloadbalancing"), of[endpointside.CloudMap]("servicediscovery")),
+			all: registers,
+		},
 	}
 }
 
@@ -248,6 +254,7 @@ func play(t *testing.T) stage {
 	operator := w.as(w.user("operator", []string{"*"}))
 	f := operator.populate(0)
 	f.busy(90)
+	f.places()
 	s := stage{fleet: f, acting: operator.remember(time.Minute)}
 	t.Cleanup(func() {
 		if err := moto.post("/moto-api/reset-auth", "inf"); err != nil {
@@ -328,6 +335,8 @@ func unasked() []string {
 		"logs:CreateLogStream", "logs:PutLogEvents", // Lambda writes what a function prints
 		"sqs:GetQueueAttributes",                                                                                      // Lambda's mapping reads the queue as the function
 		"ec2:CreateFleet", "ec2:CreateTags", "ec2:DescribeLaunchTemplateVersions", "ec2:RunInstances", "iam:PassRole", // LaunchInstances, which moto has not
+		"ec2:DescribeInternetGateways", "ec2:DescribeSubnets", "ec2:DescribeVpcs", // RegisterTargets, of whose caller moto asks no other right
+		"route53:ChangeResourceRecordSets", "route53:CreateHealthCheck", "route53:DeleteHealthCheck", "route53:GetHealthCheck", "route53:UpdateHealthCheck", // Cloud Map likewise
 	}
 }
 
@@ -346,7 +355,8 @@ func TestAWrongRoleIsSeen(t *testing.T) {
 // TestEveryMethodOfAPortIsSomebodysAction: a call that is added to a port has to
 // be given to a function here.
 func TestEveryMethodOfAPortIsSomebodysAction(t *testing.T) {
-	all := slices.Concat(of[store.DynamoDB]("dynamodb"), of[store.SQS]("sqs"), of[clusterside.ECS]("ecs"), of[clusterside.AutoScaling]("autoscaling"), of[clusterside.CloudWatch]("cloudwatch"))
+	all := slices.Concat(of[store.PortDB]("dynamodb"), of[store.SQS]("sqs"), of[clusterside.ECS]("ecs"), of[clusterside.AutoScaling]("autoscaling"), of[clusterside.CloudWatch]("cloudwatch"),
+		of[endpointside.ECS]("ecs"), of[endpointside.ELBV2]("elasticloadbalancing"), of[endpointside.CloudMap]("servicediscovery"), of[endpointside.EC2]("ec2"))
 	for _, a := range all {
 		owned := a == "dynamodb:TransactWriteItems" // by the actions of what is in it
 		for _, f := range functions() {

@@ -37,7 +37,7 @@ var synthesised = sync.OnceValues(func() (map[string]resource, error) {
 	}
 	app := awscdk.NewApp(&awscdk.AppProps{AnalyticsReporting: jsii.Bool(false), Outdir: jsii.String(filepath.Join(dir, "cdk.out"))})
 	stack := awscdk.NewStack(app, jsii.String("plimsoll"), nil)
-	if _, err := infra.NewController(stack, "Controller", infra.ControllerProps{Policies: policy.Set{testPolicy()}, Dist: dir, HostRoles: []string{"arn:aws:iam::" + account + ":role/hosts"}}); err != nil {
+	if _, err := infra.NewController(stack, "Controller", infra.ControllerProps{Policies: policy.Set{reachingPolicy()}, Dist: dir, HostRoles: []string{"arn:aws:iam::" + account + ":role/hosts"}}); err != nil {
 		return nil, err
 	}
 	app.Synth(nil)
