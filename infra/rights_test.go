@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
@@ -273,39 +274,48 @@ func plainField(f reflect.StructField) reflect.StructField {
 	return reflect.StructField{Name: f.Name, Type: f.Type}
 }
 
-// unused are calls that the scenario step does not make, with the reason.
+// unused are calls that no simulated run below makes, with the reason.
 func unused() map[string]string {
 	all := map[string]string{
 		"autoscaling:SetDesiredCapacity": "it stands in where LaunchInstances is turned down as a whole; clusterside's tests do that",
 	}
-	for _, call := range strings.Fields("elasticloadbalancing:DeregisterTargets elasticloadbalancing:DescribeTargetGroupAttributes elasticloadbalancing:DescribeTargetGroups " +
-		"elasticloadbalancing:DescribeTargetHealth elasticloadbalancing:RegisterTargets servicediscovery:DeregisterInstance servicediscovery:GetOperation " +
-		"servicediscovery:ListInstances servicediscovery:ListServices servicediscovery:RegisterInstance ec2:DescribeInstances dynamodb:BatchGetItem") {
-		all[call] = "it has no endpoints; endpointside's tests make it"
+	for _, call := range strings.Fields("servicediscovery:DeregisterInstance servicediscovery:GetOperation servicediscovery:ListInstances servicediscovery:ListServices " +
+		"servicediscovery:RegisterInstance ec2:DescribeInstances") {
+		all[call] = "no scenario has a registry; endpointside's tests make it"
 	}
 	return all
 }
 
-func TestEveryRightIsUsedInASimulatedRun(t *testing.T) {
-	s, err := scenario.Builtin("step")
+// callsOf are the calls that a scenario's functions make.
+func callsOf(t *testing.T, name string, length time.Duration) map[string]int {
+	t.Helper()
+	s, err := scenario.Builtin(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := scenario.Run(t.Context(), s, scenario.Options{Seed: 1})
+	r, err := scenario.Run(t.Context(), s.Window(0, length), scenario.Options{Seed: 1})
 	if err != nil {
 		t.Fatal(err)
+	}
+	return r.APICalls
+}
+
+func TestEveryRightIsUsedInASimulatedRun(t *testing.T) {
+	calls := callsOf(t, "step", 3*time.Hour)
+	for call, n := range callsOf(t, "ports-churn", 20*time.Minute) {
+		calls[call] += n
 	}
 	known := map[string]bool{}
 	for _, f := range functions() {
 		for _, call := range f.calls() {
 			known[call] = true
 			why, excused := unused()[call]
-			if used := r.APICalls[call] > 0; used == excused {
+			if used := calls[call] > 0; used == excused {
 				t.Errorf("%s of %s: used %v, excused %v (%s)", call, f.name, used, excused, why)
 			}
 		}
 	}
-	for call := range r.APICalls {
+	for call := range calls {
 		if !known[call] {
 			t.Errorf("%s was called, and no port has it", call)
 		}
