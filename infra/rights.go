@@ -126,6 +126,7 @@ func registerNeeds() []need {
 		{call: "ecs:DescribeContainerInstances", where: readHosts},
 		{call: "ecs:DescribeServices", where: readServices},
 		{call: "ecs:DescribeTasks", where: readTasks},
+		{call: "ecs:ListServices", where: listTasks},
 		{call: "ecs:ListTasks", where: listTasks},
 
 		{call: "elasticloadbalancing:DescribeTargetGroupAttributes", where: readTargets},

@@ -143,7 +143,7 @@ func (g ground) look(p place) statement {
 	case readTasks:
 		return statement{resources: g.each(names, "task/%s/*"), clusters: clusters, why: "A round reads every task of its cluster, whose ids nobody knows before."}
 	case listTasks:
-		return statement{resources: slices.Repeat([]string{everything}, len(names)), clusters: clusters, why: "ECS judges ListTasks by the container instances of its filter, or by * without one; the condition names the cluster."}
+		return statement{resources: slices.Repeat([]string{everything}, len(names)), clusters: clusters, why: "ECS judges ListTasks by the container instances of its filter, or by * without one, and ListServices by *; the condition names the cluster."}
 	case readDefinitions:
 		return statement{resources: []string{everything}, why: "DescribeTaskDefinition knows no resource, so IAM takes only *."}
 	case readGroups:

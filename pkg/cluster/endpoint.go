@@ -21,6 +21,7 @@ type Endpoints struct {
 	Registries []Registry         // those of the policy that exist, sorted by name
 	Addresses  map[string]string  // private IPv4 addresses of the tasks' hosts by EC2 instance id; only registries need them
 	Owners     map[HostPort]Owner // of every port that a task of Tasks binds, that is a target of Groups, or that the service owns
+	Finished   map[string]string  // operations of Cloud Map that open intents began and that are over, by id: SUCCESS or FAIL
 	Memory     Memory
 	Intents    []Intent // open ones, and those whose refusal was not seen yet, oldest first
 }
@@ -66,14 +67,13 @@ func (e Endpoints) Ports() []HostPort {
 // EndpointScope is what a round of register looks at and may change: one service
 // or the tasks that no service started, and nothing but these groups and registries.
 type EndpointScope struct {
-	Cluster     string
-	Service     string      // the ECS service's name, or the policy's name of standalone tasks
-	Family      string      // standalone tasks: the family of their task definition
-	StartedBy   string      // or who started them
-	Groups      []string    // target groups by name, sorted
-	Registries  []string    // Cloud Map services by name or id, sorted
-	ECSServices []string    // every service of the cluster that the policy names, sorted: one of them may have a group of ECS's own
-	Operations  []Operation // that open intents began; those that are not over make Registry.Busy
+	Cluster    string
+	Service    string      // the ECS service's name, or the policy's name of standalone tasks
+	Family     string      // standalone tasks: the family of their task definition
+	StartedBy  string      // or who started them
+	Groups     []string    // target groups by name, sorted
+	Registries []string    // Cloud Map services by name or id, sorted
+	Operations []Operation // that open intents began; those that are not over make Registry.Busy
 }
 
 // Operation is what Cloud Map makes of a call: it ends later, and until then the

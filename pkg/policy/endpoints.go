@@ -206,7 +206,6 @@ func (p Policy) EndpointScope(name string) (cluster.EndpointScope, bool) {
 	standalone := p.Standalone[name]
 	s := cluster.EndpointScope{
 		Cluster: p.Cluster, Service: name, Family: standalone.Family, StartedBy: standalone.StartedBy,
-		ECSServices: slices.Sorted(maps.Keys(p.Services)),
 	}
 	for _, e := range rows {
 		if e.TargetGroup != "" {

@@ -90,10 +90,9 @@ func TestEndpointScopesNameWhatARoundOfRegisterMayTouch(t *testing.T) {
 	if got := p.Registered(); !slices.Equal(got, []string{"game", "web"}) {
 		t.Errorf("rounds of %q", got)
 	}
-	all := []string{"api", "web"}
 	for name, want := range map[string]cluster.EndpointScope{
-		"web":  {Cluster: "prod", Service: "web", Groups: []string{"alpha", "web-1"}, Registries: []string{"web.api"}, ECSServices: all},
-		"game": {Cluster: "prod", Service: "game", Family: "game", Groups: []string{"game"}, ECSServices: all},
+		"web":  {Cluster: "prod", Service: "web", Groups: []string{"alpha", "web-1"}, Registries: []string{"web.api"}},
+		"game": {Cluster: "prod", Service: "game", Family: "game", Groups: []string{"game"}},
 	} {
 		if got, ok := p.EndpointScope(name); !ok || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %+v, %v\nwant %+v", name, got, ok, want)

@@ -16,6 +16,9 @@ type Front interface {
 	Observe(ctx context.Context, scope cluster.EndpointScope) (cluster.Endpoints, error)
 	// Ended says which of some tasks are STOPPED or MISSING, by a complete read.
 	Ended(ctx context.Context, name string, tasks []string) (map[string]string, error)
+	// Managed are the target groups that ECS registers tasks in, by ARN, with the
+	// service that it does so for, of the whole cluster.
+	Managed(ctx context.Context, name string) (map[string]string, error)
 	// Apply makes the call of an intent of the named cluster, as a Job's.
 	Apply(ctx context.Context, name string, i cluster.Intent, may func() error) cluster.Intent
 }
@@ -55,10 +58,29 @@ func (r Reaching) Think(ctx context.Context, k Recalled) (Thought, error) {
 	}
 	e, ended := plan.OverlayEndpoints(e)
 	decided := plan.Endpoints(e, r.Policy)
+	if len(decided.Actions())+len(decided.Claims) > 0 { // before anything is changed: whose are the groups?
+		if err := r.own(ctx, e.Groups); err != nil {
+			return Thought{}, err
+		}
+		decided = plan.Endpoints(e, r.Policy)
+	}
 	if r.Policy.Mode == policy.Observe {
 		decided = decided.Observed()
 	}
 	return Thought{Plan: decided, Ended: ended, Planned: counted(decided)}, nil
+}
+
+// own notes which of the groups ECS manages: for a service that the policy does not
+// name, too. To ask reads all services of the cluster, and most rounds change nothing.
+func (r Reaching) own(ctx context.Context, groups []cluster.TargetGroup) error {
+	managed, err := r.Front.Managed(ctx, r.Policy.Cluster)
+	if err != nil {
+		return fmt.Errorf("ask whose the target groups of %s are: %w", r.Policy.Cluster, err)
+	}
+	for i := range groups {
+		groups[i].ManagedBy = managed[groups[i].ARN]
+	}
+	return nil
 }
 
 // Apply registers something, or takes it off.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -23,7 +24,9 @@ type front struct {
 	owners  map[cluster.HostPort]cluster.Owner
 	ended   map[string]string
 	asked   []string // tasks that were looked for
-	taken   bool     // somebody else takes the ports just before they are claimed
+	asks    int      // for whose the groups are
+	managed map[string]string
+	taken   bool // somebody else takes the ports just before they are claimed
 	refuse  cluster.HostPort
 	calls   []string
 	broken  string // what fails: look, owners, ended, claim, release
@@ -44,6 +47,11 @@ func (f *front) Observe(_ context.Context, scope cluster.EndpointScope) (cluster
 		g.Targets = append(g.Targets, cluster.Target{Instance: p.Instance, Port: p.Port, State: cluster.TargetHealthy})
 	}
 	return cluster.Endpoints{Cluster: scope.Cluster, Service: scope.Service, Tasks: f.tasks, Groups: []cluster.TargetGroup{g}}, f.fails("look")
+}
+
+func (f *front) Managed(context.Context, string) (map[string]string, error) {
+	f.asks++
+	return f.managed, f.fails("managed")
 }
 
 func (f *front) Ended(_ context.Context, _ string, tasks []string) (map[string]string, error) {
@@ -158,6 +166,9 @@ func TestAPortThatSomebodyElseTakesIsNotRegistered(t *testing.T) {
 	if !slices.Equal(f.calls, []string{"DeregisterTargets i-1:32777/tcp"}) || len(f.intents) != 1 {
 		t.Errorf("calls %q, %d intents", f.calls, len(f.intents))
 	}
+	if wait := f.next.Sub(f.now); wait > lostAgain {
+		t.Errorf("looks again after %s", wait)
+	}
 }
 
 func TestAWrongTargetDoesNotKeepTheOthers(t *testing.T) {
@@ -170,13 +181,32 @@ func TestAWrongTargetDoesNotKeepTheOthers(t *testing.T) {
 }
 
 func TestARoundOfEndpointsThatCannotSeeOrNoteChangesNothing(t *testing.T) {
-	for _, broken := range []string{"look", "owners", "ended", "claim"} {
+	for _, broken := range []string{"look", "owners", "ended", "managed", "claim"} {
 		f, r := newFront()
 		f.broken = broken
 		f.round(t, r)
 		if len(f.calls) > 0 || !errors.Is(f.failure, errAway) {
 			t.Errorf("without %s: calls %q, failure %v", broken, f.calls, f.failure)
 		}
+	}
+}
+
+// A group that ECS manages, for whatever service, is never written to; whose the
+// groups are is asked only by a round that would change something.
+func TestAGroupOfECSsIsLeftAlone(t *testing.T) {
+	f, r := newFront()
+	f.managed = map[string]string{"arn:tg": "shop"}
+	f.round(t, r)
+	if len(f.calls) > 0 || len(f.owners) != 1 || f.asks != 1 {
+		t.Errorf("calls %q, owners %v, asked %d times", f.calls, f.owners, f.asks)
+	}
+	f, r = newFront()
+	f.round(t, r)
+	f.now, f.intents = f.now.Add(time.Hour), map[string]cluster.Intent{}
+	delete(f.owners, at(9))
+	f.round(t, r)
+	if f.asks != 1 {
+		t.Errorf("a round that changes nothing asks: %d times", f.asks)
 	}
 }
 

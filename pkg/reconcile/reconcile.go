@@ -100,6 +100,9 @@ const (
 // refusedAgain is how soon a round looks again after a refused call.
 const refusedAgain = 15 * time.Second
 
+// lostAgain is how soon a round looks again after it lost a port to another key.
+const lostAgain = 2 * time.Second
+
 // Rounds are the rounds of a function's keys.
 type Rounds struct {
 	Open  Open
@@ -185,7 +188,7 @@ func (r Rounds) round(ctx context.Context, j Job, o Opened) (next time.Time, pac
 	if err != nil {
 		return time.Time{}, 0, err
 	}
-	if t.Plan, err = claimed(ctx, o.Ports, t.Plan); err != nil {
+	if t.Plan, err = claimed(ctx, o.Ports, t.Plan, o.Now()); err != nil {
 		return time.Time{}, 0, err
 	}
 	begun := intend(t.Plan, j.Key(), o.Gen, o.Now())
@@ -201,13 +204,16 @@ func (r Rounds) round(ctx context.Context, j Job, o Opened) (next time.Time, pac
 // claimed is the plan with the records of the ports that it is to register, and
 // without those that were not to be had. Records that nothing stands for any more
 // are deleted.
-func claimed(ctx context.Context, ports Ports, p plan.Plan) (plan.Plan, error) {
+func claimed(ctx context.Context, ports Ports, p plan.Plan, now time.Time) (plan.Plan, error) {
 	if len(p.Claims) > 0 {
 		lost, err := ports.Claim(ctx, p.Claims)
 		if err != nil {
 			return p, err
 		}
-		p = p.WithoutPorts(lost)
+		if len(lost) > 0 { // the next round reads whose they are
+			p = p.WithoutPorts(lost)
+			p.Next = sooner(p.Next, now.Add(lostAgain))
+		}
 	}
 	if len(p.Released) > 0 {
 		return p, ports.Release(ctx, p.Released)

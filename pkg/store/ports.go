@@ -133,9 +133,9 @@ func (r PortRecords) Claim(ctx context.Context, claims []plan.Claim) (lost []clu
 func (r PortRecords) claim(c plan.Claim) ([]types.TransactWriteItem, error) {
 	raw, err := encode(c.Owner)
 	table := aws.String(r.Session.store.Table)
-	record, copied := portKey(c.Port), key(r.Session.key, portCopies+c.Port.String())
+	record, copied, next := portKey(c.Port), key(r.Session.key, portCopies+c.Port.String()), r.next(c.Owner.Version)
 	for _, i := range []item{record, copied} {
-		maps.Copy(i, item{"owner": text(raw), "version": number(r.next(c.Owner.Version))})
+		maps.Copy(i, item{"owner": text(raw), "version": number(next)})
 	}
 	put := &types.Put{TableName: table, Item: record, ConditionExpression: aws.String("attribute_not_exists(pk)")}
 	if c.Owner.Version > 0 {

@@ -12,6 +12,7 @@ import (
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	sd "github.com/aws/aws-sdk-go-v2/service/servicediscovery"
+	sdtypes "github.com/aws/aws-sdk-go-v2/service/servicediscovery/types"
 
 	"github.com/plimsoll-ecs/plimsoll/pkg/awscloud/clusterside"
 	"github.com/plimsoll-ecs/plimsoll/pkg/cluster"
@@ -202,6 +203,11 @@ func (d *change) deregisterInstance(ctx context.Context) error {
 	}
 	r := d.intent.Reaches
 	out, err := d.ports.CloudMap.DeregisterInstance(ctx, &sd.DeregisterInstanceInput{ServiceId: aws.String(r.Registry), InstanceId: aws.String(r.Instance)}, onceCloudMap)
+	var none *sdtypes.InstanceNotFound
+	var gone *sdtypes.ServiceNotFound
+	if errors.As(err, &none) || errors.As(err, &gone) { // what is not there needs no operation
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("deregister %s from %s: %w", r.Instance, d.intent.Subject.Name(), err)
 	}

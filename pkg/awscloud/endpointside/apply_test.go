@@ -180,7 +180,6 @@ func TestWhatBecomesOfACallThatFails(t *testing.T) {
 		{"too many targets: nothing changed", &elbtypes.TooManyTargetsException{}, cluster.OutcomeRefused},
 		{"a host that does not run: nothing changed", &elbtypes.InvalidTargetException{Message: aws.String("'i-0'")}, cluster.OutcomeRefused},
 		{"another operation is under way: nothing changed", &sdtypes.DuplicateRequest{}, cluster.OutcomeRefused},
-		{"an instance that is gone: nothing changed", &sdtypes.InstanceNotFound{}, cluster.OutcomeRefused},
 		{"a server's fault: nobody knows", &smithyhttp.ResponseError{Response: &smithyhttp.Response{Response: &http.Response{StatusCode: 503}}, Err: &smithy.GenericAPIError{Code: "ServiceUnavailable"}}, cluster.OutcomeUnknown},
 		{"no answer in time: nobody knows", context.DeadlineExceeded, cluster.OutcomeUnknown},
 	} {
@@ -232,7 +231,7 @@ func TestNothingIsRegisteredForATaskThatDoesNotServe(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w, _ := newWorld()
 		w.tasks, w.groups["web"] = nil, newGroup("web")
-		c := New(Ports{ECS: w, ELBV2: w, CloudMap: w, EC2: w}, clusterside.Edges{Run: inTurn, Clock: func() time.Time { return noon }})
+		c := New(Ports{ECS: elastic{w}, ELBV2: w, CloudMap: w, EC2: w}, clusterside.Edges{Run: inTurn, Clock: func() time.Time { return noon }})
 		serves := map[string]int{} // the port of each task that does
 		for n := range rapid.IntRange(0, 250).Draw(t, "tasks") {
 			task := newTask(fmt.Sprint("t", n), "service:web", "h0", int32(32768+n))
@@ -269,6 +268,19 @@ func TestNothingIsRegisteredForATaskThatDoesNotServe(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestAnInstanceThatIsNotThereIsDeregistered(t *testing.T) {
+	for _, err := range []error{&sdtypes.InstanceNotFound{}, &sdtypes.ServiceNotFound{}} {
+		for verb, want := range map[cluster.Verb]cluster.Outcome{cluster.DeregisterInstance: cluster.OutcomeApplied, cluster.RegisterInstance: cluster.OutcomeRefused} {
+			w, c := newWorld()
+			w.err = err
+			i := c.Apply(t.Context(), "prod", instanceIntent(verb, "t0", "t0.web", port("i-0", 32768)), always)
+			if i.Outcome != want || i.Operation != "" {
+				t.Errorf("%s: %T ends as %s, with the operation %q", verb, err, i.Outcome, i.Operation)
+			}
+		}
+	}
 }
 
 func TestWhatIsGoneWithItsGroupIsDeregistered(t *testing.T) {

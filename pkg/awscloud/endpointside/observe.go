@@ -18,22 +18,20 @@ const (
 // Observe reads all that the scope names, side by side, and fails rather than
 // leave something out. A target group, a registry or a service that AWS says does
 // not exist is absent; so is an address that EC2 does not answer for, which keeps
-// an instance of a registry waiting and nothing else. What the table holds (owners, memory, intents) and the time
-// are the caller's to add.
+// an instance of a registry waiting and nothing else. What the table holds (owners, memory, intents), whose the
+// groups are (Managed) and the time are the caller's to add.
 func (c *Cloud) Observe(ctx context.Context, scope cluster.EndpointScope) (cluster.Endpoints, error) {
 	e := cluster.Endpoints{Cluster: scope.Cluster, Service: scope.Service}
-	var managed map[string]string
 	looks := []func(context.Context) error{
 		func(ctx context.Context) (err error) { e.Tasks, err = c.tasks(ctx, scope); return },
 		func(ctx context.Context) (err error) { e.Groups, err = c.groups(ctx, scope.Groups); return },
-		func(ctx context.Context) (err error) { managed, err = c.managed(ctx, scope); return },
-		func(ctx context.Context) (err error) { e.Registries, err = c.registries(ctx, scope); return },
+		func(ctx context.Context) (err error) {
+			e.Registries, e.Finished, err = c.registries(ctx, scope)
+			return
+		},
 	}
 	if err := c.edges.Run(ctx, len(looks), func(ctx context.Context, i int) error { return looks[i](ctx) }); err != nil {
 		return cluster.Endpoints{}, err
-	}
-	for i := range e.Groups {
-		e.Groups[i].ManagedBy = managed[e.Groups[i].ARN]
 	}
 	if len(scope.Registries) > 0 {
 		e.Addresses = c.located(ctx, e.Tasks)

@@ -19,7 +19,7 @@ import (
 )
 
 func scope() cluster.EndpointScope {
-	return cluster.EndpointScope{Cluster: "prod", Service: "web", Groups: []string{"ecs-api", "web"}, Registries: []string{"web"}, ECSServices: []string{"api", "web"}}
+	return cluster.EndpointScope{Cluster: "prod", Service: "web", Groups: []string{"ecs-api", "web"}, Registries: []string{"web"}}
 }
 
 func arn(t cluster.Task) string { return t.ARN }
@@ -52,8 +52,11 @@ func TestObserveMapsAWSsWordsToOurs(t *testing.T) {
 			{Instance: "i-1", Port: 32769, State: cluster.TargetHealthy},
 		},
 	}
-	if len(e.Groups) != 2 || !reflect.DeepEqual(e.Groups[1], group) || e.Groups[0].ManagedBy != "api" {
-		t.Errorf("groups %+v\nwant one that ECS manages for api, and %+v", e.Groups, group)
+	if len(e.Groups) != 2 || !reflect.DeepEqual(e.Groups[1], group) {
+		t.Errorf("groups %+v\nwant ecs-api, and %+v", e.Groups, group)
+	}
+	if managed, err := c.Managed(t.Context(), "prod"); err != nil || managed["arn:ecs-api"] != "api" || len(managed) != 1 {
+		t.Errorf("ECS manages %v, %v", managed, err)
 	}
 	registry := cluster.Registry{
 		ID: "srv-1", Name: "web", Records: []string{"A", "SRV"}, CustomHealth: true, Busy: map[string]string{"t2.web": "op-1"},
@@ -150,13 +153,11 @@ func TestALookThatIsNotWholeFails(t *testing.T) {
 	}{
 		{"a task is left out of the answer", func(w *world) { w.cut = "t1" }, "tasks: asked for 5, answered for 4"},
 		{"a host is left out", func(w *world) { w.cut = "h1" }, "container instances: asked for 2, answered for 1"},
-		{"a service is left out, which may own a group", func(w *world) { w.cut = "api" }, "services: asked for 2, answered for 1"},
 		{"a target group is left out", func(w *world) { w.cut = "ecs-api" }, "target groups: asked for 2, answered for 1"},
 		{"a target comes without its health", func(w *world) { w.groups["web"].broken = true }, "a target without"},
 		{"an operation is left out", func(w *world) { w.cut, w.operations["op-1"] = "op-1", sdtypes.OperationStatusPending }, "op-1: the answer holds none"},
 		{"a task fails for another cause than being gone", func(w *world) { w.failures["t1"] = "ACCESS" }, "t1: ACCESS"},
 		{"a host does", func(w *world) { w.failures["h1"] = "ACCESS" }, "h1: ACCESS"},
-		{"a service does", func(w *world) { w.failures["api"] = "ACCESS" }, "api: ACCESS"},
 		{"a deregistration delay cannot be read", func(w *world) { w.groups["web"].delay = "soon" }, `"soon"`},
 		{"every read is throttled, and nothing bounds the invocation", func(w *world) { w.throttles = 1000 }, "ThrottlingException"},
 	} {
@@ -170,11 +171,30 @@ func TestALookThatIsNotWholeFails(t *testing.T) {
 	}
 }
 
+func TestWhoseTheGroupsAreIsKnownInWholeOrNot(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		less func(*world)
+		want string
+	}{
+		{"a service is left out, which may own a group", func(w *world) { w.cut = "api" }, "services: asked for 2, answered for 1"},
+		{"a service fails", func(w *world) { w.failures["api"] = "ACCESS" }, "api: ACCESS"},
+		{"the list fails", func(w *world) { w.broken = "ECS ListServices" }, "AccessDeniedException"},
+		{"the description fails", func(w *world) { w.broken = "DescribeServices" }, "AccessDeniedException"},
+	} {
+		w, c := newWorld()
+		tt.less(w)
+		if _, err := c.Managed(t.Context(), "prod"); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
+		}
+	}
+}
+
 func TestALookFailsWithAnyOfItsReads(t *testing.T) {
 	w, c := newWorld()
 	s := scope()
 	s.Operations = []cluster.Operation{{ID: "op-1"}}
-	if _, err := c.Observe(t.Context(), s); err != nil || len(w.reads) != 11 {
+	if _, err := c.Observe(t.Context(), s); err != nil || len(w.reads) != 10 {
 		t.Fatalf("reads %v, %v", w.reads, err)
 	}
 	delete(w.reads, "DescribeInstances") // EC2 is another matter
@@ -281,9 +301,9 @@ func TestWhichTargetGroupsECSManages(t *testing.T) {
 		w, c := newWorld()
 		tt.service.ServiceName = aws.String("api")
 		w.services[1] = tt.service
-		e, err := c.Observe(t.Context(), scope())
-		if err != nil || e.Groups[1].ManagedBy != tt.want {
-			t.Errorf("%s: managed by %q, want %q, %v", tt.name, e.Groups[1].ManagedBy, tt.want, err)
+		managed, err := c.Managed(t.Context(), "prod")
+		if err != nil || managed["arn:web"] != tt.want {
+			t.Errorf("%s: managed by %q, want %q, %v", tt.name, managed["arn:web"], tt.want, err)
 		}
 	}
 }

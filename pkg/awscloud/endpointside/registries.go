@@ -23,14 +23,14 @@ const (
 )
 
 // registries reads the Cloud Map services that the scope names, with their
-// instances and the operations that are under way.
-func (c *Cloud) registries(ctx context.Context, scope cluster.EndpointScope) ([]cluster.Registry, error) {
+// instances and the operations that are under way, and how others ended.
+func (c *Cloud) registries(ctx context.Context, scope cluster.EndpointScope) ([]cluster.Registry, map[string]string, error) {
 	if len(scope.Registries) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	found, err := c.services(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var all []cluster.Registry
 	for _, name := range scope.Registries {
@@ -38,12 +38,12 @@ func (c *Cloud) registries(ctx context.Context, scope cluster.EndpointScope) ([]
 			all = append(all, registry(name, s))
 		}
 	}
-	busy, err := c.operations(ctx, scope.Operations)
+	busy, finished, err := c.operations(ctx, scope.Operations)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	slices.SortFunc(all, func(a, b cluster.Registry) int { return cmp.Compare(a.Name, b.Name) })
-	return all, c.edges.Run(ctx, len(all), func(ctx context.Context, i int) (err error) {
+	return all, finished, c.edges.Run(ctx, len(all), func(ctx context.Context, i int) (err error) {
 		all[i].Busy = busy[all[i].ID]
 		all[i].Instances, err = c.registered(ctx, all[i].ID)
 		return err
@@ -119,36 +119,42 @@ func (c *Cloud) registered(ctx context.Context, id string) ([]cluster.Registered
 	return all, nil
 }
 
-// operations are those that are not over: the id by the registry and the instance.
-// One that Cloud Map does not know (any more) is over.
-func (c *Cloud) operations(ctx context.Context, begun []cluster.Operation) (map[string]map[string]string, error) {
-	open := make([]bool, len(begun))
-	err := c.edges.Run(ctx, len(begun), func(ctx context.Context, i int) (err error) {
-		open[i], err = c.open(ctx, begun[i].ID)
+// operations are those that are not over, the id by the registry and the instance,
+// and how the others ended, by id. One that Cloud Map does not know (any more) is
+// over, and nobody knows how.
+func (c *Cloud) operations(ctx context.Context, begun []cluster.Operation) (busy map[string]map[string]string, finished map[string]string, err error) {
+	status := make([]types.OperationStatus, len(begun))
+	err = c.edges.Run(ctx, len(begun), func(ctx context.Context, i int) (err error) {
+		status[i], err = c.status(ctx, begun[i].ID)
 		return err
 	})
-	busy := map[string]map[string]string{}
+	busy, finished = map[string]map[string]string{}, map[string]string{}
 	for i, o := range begun {
-		if open[i] && busy[o.Registry] == nil {
-			busy[o.Registry] = map[string]string{}
-		}
-		if open[i] {
+		switch status[i] {
+		case types.OperationStatusSuccess, types.OperationStatusFail:
+			finished[o.ID] = string(status[i])
+		case "": // forgotten
+		default:
+			if busy[o.Registry] == nil {
+				busy[o.Registry] = map[string]string{}
+			}
 			busy[o.Registry][o.Instance] = o.ID
 		}
 	}
-	return busy, err
+	return busy, finished, err
 }
 
-func (c *Cloud) open(ctx context.Context, id string) (bool, error) {
+// status is an operation's; empty: Cloud Map does not know it.
+func (c *Cloud) status(ctx context.Context, id string) (types.OperationStatus, error) {
 	out, err := clusterside.Read(ctx, c.edges, c.ports.CloudMap.GetOperation, &sd.GetOperationInput{OperationId: aws.String(id)})
 	var gone *types.OperationNotFound
 	switch {
 	case errors.As(err, &gone):
-		return false, nil
+		return "", nil
 	case err != nil:
-		return false, fmt.Errorf("get operation %s: %w", id, err)
+		return "", fmt.Errorf("get operation %s: %w", id, err)
 	case out.Operation == nil:
-		return false, fmt.Errorf("get operation %s: the answer holds none", id)
+		return "", fmt.Errorf("get operation %s: the answer holds none", id)
 	}
-	return out.Operation.Status != types.OperationStatusSuccess && out.Operation.Status != types.OperationStatusFail, nil
+	return out.Operation.Status, nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 
@@ -132,11 +133,17 @@ func delay(attributes []types.TargetGroupAttribute) (time.Duration, error) {
 	return 300 * time.Second, nil
 }
 
-// managed are the target groups that ECS registers tasks in, by ARN, and the name
-// of the service that it does so for: those of the service, of its task sets, and
-// the alternate ones of ECS's own blue/green deployments.
-func (c *Cloud) managed(ctx context.Context, scope cluster.EndpointScope) (map[string]string, error) {
-	services, err := c.reader(scope.Cluster).Services(ctx, scope.ECSServices)
+// Managed are the target groups that ECS registers tasks in, by ARN, and the name
+// of the service that it does so for, of all services of the cluster, whether or not
+// a policy names them: their groups, those of their task sets, and the alternate ones
+// of ECS's own blue/green deployments. It reads them all, and so is for rounds that
+// are about to change a group.
+func (c *Cloud) Managed(ctx context.Context, name string) (map[string]string, error) {
+	names, err := c.ecsServices(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	services, err := c.reader(name).Services(ctx, names)
 	by := map[string]string{}
 	for _, s := range services {
 		if aws.ToString(s.Status) == "INACTIVE" {
@@ -154,4 +161,20 @@ func (c *Cloud) managed(ctx context.Context, scope cluster.EndpointScope) (map[s
 		}
 	}
 	return by, err
+}
+
+// ecsServices lists all services of the cluster.
+func (c *Cloud) ecsServices(ctx context.Context, name string) ([]string, error) {
+	in := ecs.ListServicesInput{Cluster: aws.String(name), MaxResults: aws.Int32(100)}
+	var all []string
+	for {
+		out, err := clusterside.Read(ctx, c.edges, c.ports.ECS.ListServices, &in)
+		if err != nil {
+			return nil, fmt.Errorf("list services of %s: %w", name, err)
+		}
+		all = append(all, out.ServiceArns...)
+		if in.NextToken = out.NextToken; in.NextToken == nil {
+			return all, nil
+		}
+	}
 }

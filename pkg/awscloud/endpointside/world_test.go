@@ -160,6 +160,21 @@ func (w *world) DescribeContainerInstances(_ context.Context, in *ecs.DescribeCo
 	return out, nil
 }
 
+// elastic is the world as ECS: its ListServices has the name of Cloud Map's.
+type elastic struct{ *world }
+
+func (w elastic) ListServices(_ context.Context, in *ecs.ListServicesInput, _ ...func(*ecs.Options)) (*ecs.ListServicesOutput, error) {
+	if err := w.read("ECS ListServices"); err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, s := range w.services {
+		all = append(all, aws.ToString(s.ServiceName))
+	}
+	page, next := pages(all, in.NextToken)
+	return &ecs.ListServicesOutput{ServiceArns: page, NextToken: next}, nil
+}
+
 func (w *world) DescribeServices(_ context.Context, in *ecs.DescribeServicesInput, _ ...func(*ecs.Options)) (*ecs.DescribeServicesOutput, error) {
 	if err := w.read("DescribeServices"); err != nil {
 		return nil, err
@@ -397,7 +412,7 @@ func newWorld() (*world, *Cloud) {
 		now = now.Add(d)
 		return nil
 	}}
-	return w, New(Ports{ECS: w, ELBV2: w, CloudMap: w, EC2: w}, edges)
+	return w, New(Ports{ECS: elastic{w}, ELBV2: w, CloudMap: w, EC2: w}, edges)
 }
 
 // names are the ARNs of tasks, or whatever f says of each, in a row.
