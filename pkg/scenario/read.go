@@ -193,7 +193,7 @@ func (v *validation) targetNames() []string {
 
 func (v *validation) targetsAt(path string, g TargetGroup) {
 	v.check(g.Name != "", path+".name", "nothing", "the target group's name")
-	v.check(slices.Contains([]string{"", "HTTP", "TCP", "UDP"}, g.Protocol), path+".protocol", fmt.Sprintf("%q", g.Protocol), "HTTP, TCP or UDP")
+	v.check(slices.Contains([]string{"", "HTTP", "TCP"}, g.Protocol), path+".protocol", fmt.Sprintf("%q", g.Protocol), "HTTP or TCP: the services of a scenario bind no other port")
 	v.check(g.DeregistrationDelay.Duration >= 0 && g.DeregistrationDelay.Duration <= time.Hour, path+".deregistrationDelay", g.DeregistrationDelay, "0s to 1h")
 	every := g.HealthCheckInterval.Duration
 	v.check(every == 0 || every >= 5*time.Second && every <= 5*time.Minute, path+".healthCheckInterval", g.HealthCheckInterval, "5s to 5m")

@@ -84,7 +84,11 @@ func (w *world) registers() bool {
 // register deploys the function register as Lambda runs it.
 func (w *world) register(set policy.Set) error {
 	c := w.cloud
-	reach := register.New(register.Ports{ECS: c.ECS(), ELBV2: c.ELBV2(), CloudMap: c.CloudMap(), EC2: addresses{c}, DynamoDB: c.DynamoDB(), SQS: c.SQS()},
+	ports := register.Ports{ECS: c.ECS(), ELBV2: c.ELBV2(), CloudMap: c.CloudMap(), EC2: addresses{c}, DynamoDB: c.DynamoDB(), SQS: c.SQS()}
+	if w.fronted != nil {
+		w.fronted(&ports)
+	}
+	reach := register.New(ports,
 		rounds.Config{Table: table, Ingress: w.urls[ingress]}, set,
 		rounds.Edges{Clock: c.Clock, Run: c.Gather(sideCalls), Wait: pause(c), Log: w.log, Meter: rounds.Meter{Out: w.sink}})
 	if err := c.Lambda().Register("register", reach.Invoke, simcloud.FunctionConfig{Timeout: time.Minute}); err != nil {

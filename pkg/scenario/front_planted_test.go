@@ -1,0 +1,250 @@
+package scenario
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	ddb "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+
+	"github.com/plimsoll-ecs/plimsoll/functions/reconcile"
+	"github.com/plimsoll-ecs/plimsoll/functions/register"
+	"github.com/plimsoll-ecs/plimsoll/pkg/awscloud/endpointside"
+	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
+	"github.com/plimsoll-ecs/plimsoll/pkg/simcloud"
+	"github.com/plimsoll-ecs/plimsoll/pkg/store"
+)
+
+// The ports below misbehave between the real register and the simulated cloud.
+
+// badELB lets a call be changed; one that gets false is swallowed and answered
+// with success.
+type badELB struct {
+	endpointside.ELBV2
+	register   func(*elb.RegisterTargetsInput) bool
+	deregister func(*elb.DeregisterTargetsInput) bool
+}
+
+func (b badELB) RegisterTargets(ctx context.Context, in *elb.RegisterTargetsInput, _ ...func(*elb.Options)) (*elb.RegisterTargetsOutput, error) {
+	other := *in
+	other.Targets = slices.Clone(in.Targets)
+	if b.register != nil && !b.register(&other) {
+		return &elb.RegisterTargetsOutput{}, nil
+	}
+	return b.ELBV2.RegisterTargets(ctx, &other)
+}
+
+func (b badELB) DeregisterTargets(ctx context.Context, in *elb.DeregisterTargetsInput, _ ...func(*elb.Options)) (*elb.DeregisterTargetsOutput, error) {
+	other := *in
+	other.Targets = slices.Clone(in.Targets)
+	if b.deregister != nil && !b.deregister(&other) {
+		return &elb.DeregisterTargetsOutput{}, nil
+	}
+	return b.ELBV2.DeregisterTargets(ctx, &other)
+}
+
+// badPortDB is badDynamoDB with the read that only register makes.
+type badPortDB struct {
+	badDynamoDB
+	own store.PortDB
+}
+
+func (b badPortDB) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInput, o ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error) {
+	return b.own.BatchGetItem(ctx, in, o...)
+}
+
+// frontPorts is a sabotage of register's ports, and of none of reconcile's.
+func frontPorts(spoil func(*world, *register.Ports)) sabotage {
+	return func(w *world, _ *reconcile.Ports) {
+		w.fronted = func(p *register.Ports) { spoil(w, p) }
+	}
+}
+
+// frontELB is one of the calls to Elastic Load Balancing only.
+func frontELB(bad func(*world) badELB) sabotage {
+	return frontPorts(func(w *world, p *register.Ports) {
+		b := bad(w)
+		b.ELBV2 = p.ELBV2
+		p.ELBV2 = b
+	})
+}
+
+// frontDB is one of the table only.
+func frontDB(bad badDynamoDB) sabotage {
+	return frontPorts(func(_ *world, p *register.Ports) {
+		b := badPortDB{bad, p.DynamoDB}
+		b.DynamoDB = p.DynamoDB
+		p.DynamoDB = b
+	})
+}
+
+// twins are two services behind a load balancer each, on one host with ten dynamic
+// ports. People set their counts, so that tasks of one come where tasks of the
+// other were. The last five minutes are quiet.
+func twins() Scenario {
+	never, d := minutes(0), func(s int) policy.Duration { return policy.Duration{Duration: time.Duration(s) * time.Second} }
+	percent := 50
+	of := func(name string, desired int) Service {
+		return Service{
+			Name: name, CPU: 128, Memory: 256, Desired: desired, MinimumHealthyPercent: &percent, Hold: d(35),
+			Load: &Load{CPUPerRequest: 3, TargetGroup: name, Shape: Shape{Base: 8}},
+		}
+	}
+	row := func(name string) policy.Service {
+		return policy.Service{Endpoints: []policy.Endpoint{{Container: name, Port: 8080, TargetGroup: name}}}
+	}
+	set := func(at, n int, service string) Happening {
+		return Happening{At: minutes(at), Do: "setDesired", Service: service, Count: n}
+	}
+	s := Scenario{
+		Name: "twins", Start: time.Date(2026, 8, 3, 0, 0, 0, 0, time.UTC), Length: minutes(15), AgentFlap: &never,
+		Groups:   []Group{{Name: "prod-hosts", Zones: []string{"eu-west-1a"}, InstanceType: "m6i.xlarge", CPU: 4096, Memory: 15528, Max: 3, Desired: 1, Ports: &PortRange{33000, 33009}}},
+		Services: []Service{of("web", 5), of("api", 2)},
+		Events:   []Happening{set(3, 2, "web"), set(5, 6, "api"), set(7, 2, "api"), set(8, 6, "web"), {At: minutes(9), Do: "crashTask", Service: "web", Count: 2}},
+	}
+	for _, name := range []string{"web", "api", "other"} {
+		s.Targets = append(s.Targets, TargetGroup{Name: name, DeregistrationDelay: d(20), HealthCheckInterval: d(5)})
+	}
+	s.Policy = policy.Policy{Version: 1, Cluster: "prod", Services: map[string]policy.Service{"web": row("web"), "api": row("api")}}.Defaulted()
+	zero := 0.0
+	for _, measure := range []string{"requestsToWrong", "requestsToClosed", "requestsToStopped"} {
+		s.Expect = append(s.Expect, Expectation{Name: measure, Measure: measure, From: new(minutes(2)), At: new(minutes(9)), AtMost: &zero})
+	}
+	return s
+}
+
+// targetOf is a target that a task of the service listens on which is to run.
+func targetOf(w *world, service string) elbtypes.TargetDescription {
+	view, _ := w.cloud.World().Service("prod", service)
+	for _, v := range w.cloud.World().Targets() {
+		if v.Listens && slices.ContainsFunc(view.Tasks, func(t simcloud.TaskView) bool { return t.ARN == v.Task && t.Desired == "RUNNING" }) {
+			return elbtypes.TargetDescription{Id: aws.String(v.Instance), Port: aws.Int32(int32(v.Port))} //nolint:gosec // a port
+		}
+	}
+	return elbtypes.TargetDescription{Id: aws.String("i-none"), Port: aws.Int32(1)}
+}
+
+// since says whether the run is so old.
+func (w *world) since(d time.Duration) bool { return !w.cloud.Now().Before(w.Start.Add(d)) }
+
+// plantedFronts are bugs of register, each with the promises that it breaks and no
+// other, a part of what is said of the first, and of what is left over at the end.
+var plantedFronts = []struct {
+	name     string
+	breaks   string
+	says     string
+	left     string
+	missed   string // measures of the expectations that do not hold
+	sabotage sabotage
+}{
+	{"nothing is wrong", "", "", "", "", nil},
+	{"what is to be taken off is not", "S3", "stands for nobody", "stands for nobody", "requestsToClosed requestsToStopped requestsToWrong", frontELB(func(*world) badELB {
+		return badELB{deregister: func(*elb.DeregisterTargetsInput) bool { return false }}
+	})},
+	{"another service's port is registered beside the right one", "S3 S4", "a task of api answers there", "", "requestsToWrong", frontELB(func(w *world) badELB {
+		return badELB{register: func(in *elb.RegisterTargetsInput) bool {
+			if aws.ToString(in.TargetGroupArn) == w.targets["web"] && w.since(7*time.Minute) {
+				in.Targets = append(in.Targets, targetOf(w, "api"))
+			}
+			return true
+		}}
+	})},
+	{"no intent is written", "S4", "none of the open intents", "", "", frontDB(badDynamoDB{transact: func(in *dynamodb.TransactWriteItemsInput) {
+		in.TransactItems = slices.DeleteFunc(in.TransactItems, isOpen)
+	}})},
+	{"the intent is of other ports", "S4", "none of the open intents", "", "", frontELB(func(*world) badELB {
+		return badELB{deregister: func(in *elb.DeregisterTargetsInput) bool {
+			in.Targets = append(in.Targets, elbtypes.TargetDescription{Id: in.Targets[0].Id, Port: aws.Int32(40000)})
+			return true
+		}}
+	})},
+	{"an intent's outcome is never written", "S4", "has no outcome", "is open after", "", frontDB(badDynamoDB{transact: func(in *dynamodb.TransactWriteItemsInput) {
+		in.TransactItems = slices.DeleteFunc(in.TransactItems, func(w ddb.TransactWriteItem) bool {
+			return w.Update != nil && strings.HasPrefix(text(w.Update.Key, "sk"), openItems) || w.Delete != nil && strings.HasPrefix(text(w.Delete.Key, "sk"), openItems)
+		})
+	}})},
+	{"the lease is never taken", "S5 S4", "nobody holds the lease", "is open after", "", frontDB(badDynamoDB{
+		update: func(in *dynamodb.UpdateItemInput) *dynamodb.UpdateItemOutput {
+			if isLease(in) {
+				return &dynamodb.UpdateItemOutput{}
+			}
+			return nil
+		},
+		transact: func(in *dynamodb.TransactWriteItemsInput) {
+			in.TransactItems = slices.DeleteFunc(in.TransactItems, func(w ddb.TransactWriteItem) bool { return w.ConditionCheck != nil })
+		},
+	})},
+	{"another takes the lease and the round goes on", "S5 S3", "another message", "", "requestsToClosed requestsToStopped", frontELB(func(w *world) badELB {
+		return badELB{register: func(in *elb.RegisterTargetsInput) bool {
+			if aws.ToString(in.TargetGroupArn) == w.targets["web"] && !w.since(time.Minute) {
+				takeLeaseOf(w, "register#prod/web", "thief")
+			}
+			return true
+		}}
+	})},
+	{"a target group that the policy does not name is written to", "S8 S4", "which the policy does not name", "tasks of web run, and web has targets for", "", frontELB(func(w *world) badELB {
+		return badELB{register: func(in *elb.RegisterTargetsInput) bool {
+			if aws.ToString(in.TargetGroupArn) == w.targets["web"] && w.since(2*time.Minute) {
+				in.TargetGroupArn = aws.String(w.targets["other"])
+			}
+			return true
+		}}
+	})},
+	{"what is new is not registered in the end", "", "", "tasks of web run, and web has targets for", "", frontELB(func(w *world) badELB {
+		return badELB{register: func(*elb.RegisterTargetsInput) bool { return !w.since(7 * time.Minute) }}
+	})},
+	{"a task that runs is taken off", "S1 S4", "runs and is to run", "", "", frontELB(func(w *world) badELB {
+		return badELB{deregister: func(in *elb.DeregisterTargetsInput) bool {
+			if aws.ToString(in.TargetGroupArn) == w.targets["api"] {
+				in.Targets = append(in.Targets, targetOf(w, "api"))
+			}
+			return true
+		}}
+	})},
+}
+
+func TestAPlantedBugOfRegisterIsCaught(t *testing.T) {
+	for _, bug := range plantedFronts {
+		t.Run(bug.name, func(t *testing.T) {
+			t.Parallel()
+			r, err := Run(t.Context(), twins(), Options{Seed: 1, sabotage: bug.sabotage})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := strings.Fields(bug.breaks)
+			said, broken := bug.says == "", map[string]int{}
+			for _, v := range r.Violations {
+				broken[v.Promise]++
+				said = said || v.Promise == want[0] && strings.Contains(v.Detail, bug.says)
+				if broken[v.Promise] == 1 {
+					t.Logf("%s at %s, %s: %s", v.Promise, clock(v.At), v.Subject, v.Detail)
+				}
+			}
+			slices.Sort(want)
+			if !said || !slices.Equal(slices.Sorted(maps.Keys(broken)), want) {
+				t.Errorf("broke %v, said %q: %t; want %v", broken, bug.says, said, want)
+			}
+			left := strings.Join(r.End.LeftOver, "; ")
+			if (left == "") != (bug.left == "") || !strings.Contains(left, bug.left) {
+				t.Errorf("left over: %q, want %q", left, bug.left)
+			}
+			var missed []string
+			for _, h := range r.Expectations {
+				if !h.Held {
+					missed = append(missed, h.Name)
+				}
+			}
+			slices.Sort(missed)
+			if got := strings.Join(missed, " "); got != bug.missed {
+				t.Errorf("missed %q, want %q: %+v", got, bug.missed, r.Expectations)
+			}
+		})
+	}
+}
