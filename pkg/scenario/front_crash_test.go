@@ -80,7 +80,7 @@ func (h *handed) watch(c simcloud.Call, had map[string]string) {
 	switch in := c.Input.(type) {
 	case *elb.RegisterTargetsInput:
 		for _, t := range in.Targets {
-			port := fmt.Sprintf("%s:%d", aws.ToString(t.Id), aws.ToInt32(t.Port))
+			port := targetName(t)
 			if had[port] != "" && had[port] != aws.ToString(in.TargetGroupArn) {
 				h.kinds[c.Invocation] += "takes over "
 			}

@@ -112,7 +112,7 @@ func twins() Scenario {
 	for _, name := range []string{"web", "api", "other"} {
 		s.Targets = append(s.Targets, TargetGroup{Name: name, DeregistrationDelay: d(20), HealthCheckInterval: d(5)})
 	}
-	s.Policy = policy.Policy{Version: 1, Cluster: "prod", Services: map[string]policy.Service{"web": row("web"), "api": row("api")}}.Defaulted()
+	s.Policy = policy.Policy{Version: 1, Cluster: "prod", Hosts: []policy.HostGroup{{Group: "prod-hosts", Min: 1, Max: 1}}, Services: map[string]policy.Service{"web": row("web"), "api": row("api")}}.Defaulted()
 	zero := 0.0
 	for _, measure := range []string{"requestsToWrong", "requestsToClosed", "requestsToStopped"} {
 		s.Expect = append(s.Expect, Expectation{Name: measure, Measure: measure, From: new(minutes(2)), At: new(minutes(9)), AtMost: &zero})

@@ -37,7 +37,12 @@ func eventful(t *testing.T, name string) Scenario {
 		"bad-day":   {80 * time.Minute, 45 * time.Minute}, // zones without capacity, the crowd, two hosts killed
 		"step":      {40 * time.Minute, 30 * time.Minute},
 		"from-zero": {25 * time.Minute, 30 * time.Minute},
+
+		"ports-churn": {31 * time.Minute, 25 * time.Minute}, // tasks crash, an agent restarts, a host is killed
 	}[name]
+	if window[1] == 0 {
+		t.Fatalf("no window of %s is eventful", name)
+	}
 	return s.Window(window[0], window[1]).Calmed(window[1])
 }
 

@@ -229,7 +229,7 @@ func (m *monitors) reached(i *invocation, input any) (wrong string) {
 func asked(input any) (place string, verb cluster.Verb, ports []string) {
 	all := func(targets []elbtypes.TargetDescription) []string {
 		for _, t := range targets {
-			ports = append(ports, fmt.Sprintf("%s:%d", aws.ToString(t.Id), aws.ToInt32(t.Port)))
+			ports = append(ports, targetName(t))
 		}
 		return ports
 	}
@@ -244,6 +244,11 @@ func asked(input any) (place string, verb cluster.Verb, ports []string) {
 		return aws.ToString(in.ServiceId), cluster.DeregisterInstance, nil
 	}
 	return "", "", nil
+}
+
+// targetName is a target as INSTANCE:PORT.
+func targetName(t elbtypes.TargetDescription) string {
+	return fmt.Sprintf("%s:%d", aws.ToString(t.Id), aws.ToInt32(t.Port))
 }
 
 // covers says whether an intent has all the ports of a call: some may be left out
@@ -270,7 +275,7 @@ func (m *monitors) registering(c simcloud.Call, in *elb.RegisterTargetsInput) {
 		case m.reach > 0: // by a read that may be a minute old
 			m.races++
 		default:
-			m.broken("S3", c, "targets/"+m.targetGroup(group), fmt.Sprintf("%s:%d is registered for %s, and a task of %s answers there", aws.ToString(t.Id), aws.ToInt32(t.Port), owner, x.service))
+			m.broken("S3", c, "targets/"+m.targetGroup(group), fmt.Sprintf("%s is registered for %s, and a task of %s answers there", targetName(t), owner, x.service))
 		}
 	}
 }
@@ -289,7 +294,7 @@ func (m *monitors) deregistering(i *invocation, c simcloud.Call, in *elb.Deregis
 		case m.reach > 0 || !x.started.Before(i.seen):
 			m.races++
 		default:
-			m.broken("S1", c, "targets/"+m.targetGroup(group), fmt.Sprintf("%s:%d is taken off, and a task of %s answers there that runs and is to run", aws.ToString(t.Id), aws.ToInt32(t.Port), owner))
+			m.broken("S1", c, "targets/"+m.targetGroup(group), fmt.Sprintf("%s is taken off, and a task of %s answers there that runs and is to run", targetName(t), owner))
 		}
 	}
 }
@@ -344,8 +349,12 @@ func (m *monitors) foreignRegistry(id string) string {
 	return ""
 }
 
-// gone tells how long targets stood for nobody.
+// gone tells how long targets stood for nobody, and gives the last sample what came
+// after it: a run may end within a minute.
 func (m *monitors) gone(r *Result) {
+	if n := len(r.Samples); n > 0 {
+		r.Samples[n-1].Stale = max(r.Samples[n-1].Stale, m.fronts.worst)
+	}
 	var seconds []float64
 	for _, d := range m.fronts.over {
 		seconds = append(seconds, d.Seconds())

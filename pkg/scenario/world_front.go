@@ -81,6 +81,15 @@ func (w *world) registers() bool {
 	return false
 }
 
+// deployed are the names of the functions.
+func (w *world) deployed() []string {
+	names := []string{hearer, "reconcile"}
+	if w.registers() {
+		names = append(names, registrar)
+	}
+	return names
+}
+
 // register deploys the function register as Lambda runs it.
 func (w *world) register(set policy.Set) error {
 	c := w.cloud
@@ -91,10 +100,10 @@ func (w *world) register(set policy.Set) error {
 	reach := register.New(ports,
 		rounds.Config{Table: table, Ingress: w.urls[ingress]}, set,
 		rounds.Edges{Clock: c.Clock, Run: c.Gather(sideCalls), Wait: pause(c), Log: w.log, Meter: rounds.Meter{Out: w.sink}})
-	if err := c.Lambda().Register("register", reach.Invoke, simcloud.FunctionConfig{Timeout: time.Minute}); err != nil {
+	if err := c.Lambda().Register(registrar, reach.Invoke, simcloud.FunctionConfig{Timeout: time.Minute}); err != nil {
 		return err
 	}
-	return c.Lambda().Map(simcloud.EventSource{Queue: registerFifo, Function: "register", BatchSize: 1, ReportBatchItemFailures: true})
+	return c.Lambda().Map(simcloud.EventSource{Queue: registerFifo, Function: registrar, BatchSize: 1, ReportBatchItemFailures: true})
 }
 
 // addresses is EC2 as register asks it: simcloud has the addresses, and not that
