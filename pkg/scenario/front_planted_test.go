@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	ddb "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 
@@ -48,6 +49,22 @@ func (b badELB) DeregisterTargets(ctx context.Context, in *elb.DeregisterTargets
 		return &elb.DeregisterTargetsOutput{}, nil
 	}
 	return b.ELBV2.DeregisterTargets(ctx, &other)
+}
+
+// twiceELB makes each call twice.
+type twiceELB struct{ endpointside.ELBV2 }
+
+func (b twiceELB) RegisterTargets(ctx context.Context, in *elb.RegisterTargetsInput, _ ...func(*elb.Options)) (*elb.RegisterTargetsOutput, error) {
+	_, _ = b.ELBV2.RegisterTargets(ctx, in)
+	return b.ELBV2.RegisterTargets(ctx, in)
+}
+
+// hastyECS takes the list of tasks as it comes, though another read has failed.
+type hastyECS struct{ endpointside.ECS }
+
+func (b hastyECS) ListTasks(ctx context.Context, in *ecs.ListTasksInput, _ ...func(*ecs.Options)) (*ecs.ListTasksOutput, error) {
+	_, _ = b.ECS.ListTasks(ctx, &ecs.ListTasksInput{Cluster: aws.String("nowhere")}) // fails
+	return b.ECS.ListTasks(ctx, in)
 }
 
 // badPortDB is badDynamoDB with the read that only register makes.
@@ -131,6 +148,17 @@ func targetOf(w *world, service string) elbtypes.TargetDescription {
 	return elbtypes.TargetDescription{Id: aws.String("i-none"), Port: aws.Int32(1)}
 }
 
+// heldOpen is a target that a task of the service listens on which was told to stop.
+func heldOpen(w *world, service string) elbtypes.TargetDescription {
+	view, _ := w.cloud.World().Service("prod", service)
+	for _, v := range w.cloud.World().Targets() {
+		if v.Listens && slices.ContainsFunc(view.Tasks, func(t simcloud.TaskView) bool { return t.ARN == v.Task && t.Desired == "STOPPED" }) {
+			return elbtypes.TargetDescription{Id: aws.String(v.Instance), Port: aws.Int32(int32(v.Port))} //nolint:gosec // a port
+		}
+	}
+	return elbtypes.TargetDescription{Id: aws.String("i-none"), Port: aws.Int32(1)}
+}
+
 // since says whether the run is so old.
 func (w *world) since(d time.Duration) bool { return !w.cloud.Now().Before(w.Start.Add(d)) }
 
@@ -159,6 +187,26 @@ var plantedFronts = []struct {
 	{"no intent is written", "S4", "none of the open intents", "", "", frontDB(badDynamoDB{transact: func(in *dynamodb.TransactWriteItemsInput) {
 		in.TransactItems = slices.DeleteFunc(in.TransactItems, isOpen)
 	}})},
+	{"the intent is written without its decision", "S4", "has no decision beside it", "", "", frontDB(badDynamoDB{transact: func(in *dynamodb.TransactWriteItemsInput) {
+		for n, w := range in.TransactItems {
+			if isOpen(w) {
+				put := *w.Put
+				put.Item = maps.Clone(put.Item)
+				delete(put.Item, "decision")
+				in.TransactItems[n].Put = &put
+			}
+		}
+	}})},
+	{"a call is made twice", "S4", "was that of an earlier call", "", "", frontPorts(func(_ *world, p *register.Ports) { p.ELBV2 = twiceELB{p.ELBV2} })},
+	{"a read fails and what it did not say is taken for granted", "S10", "whose look was not whole", "", "", frontPorts(func(_ *world, p *register.Ports) { p.ECS = hastyECS{p.ECS} })},
+	{"two invocations change targets in turns", "S5 S4", "they interleave", "", "", rogue(4*time.Minute, 2, func(ctx context.Context, w *world) {
+		for n := range int32(5) {
+			_, _ = w.cloud.ELBV2().DeregisterTargets(ctx, &elb.DeregisterTargetsInput{TargetGroupArn: aws.String(w.targets["api"]), Targets: []elbtypes.TargetDescription{{Id: targetOf(w, "api").Id, Port: aws.Int32(40000 + n)}}})
+		}
+	})},
+	{"a port is registered of another service's task that holds itself open", "S3 S4 S5", "a task of api answers there", "", "requestsToClosed requestsToStopped requestsToWrong", rogue(7*time.Minute+10*time.Second, 1, func(ctx context.Context, w *world) {
+		_, _ = w.cloud.ELBV2().RegisterTargets(ctx, &elb.RegisterTargetsInput{TargetGroupArn: aws.String(w.targets["web"]), Targets: []elbtypes.TargetDescription{heldOpen(w, "api")}})
+	})},
 	{"the intent is of other ports", "S4", "none of the open intents", "", "", frontELB(func(*world) badELB {
 		return badELB{deregister: func(in *elb.DeregisterTargetsInput) bool {
 			in.Targets = append(in.Targets, elbtypes.TargetDescription{Id: in.Targets[0].Id, Port: aws.Int32(40000)})
@@ -246,5 +294,59 @@ func TestAPlantedBugOfRegisterIsCaught(t *testing.T) {
 				t.Errorf("missed %q, want %q: %+v", got, bug.missed, r.Expectations)
 			}
 		})
+	}
+}
+
+func TestACallOfRegisterAtRestIsNoticed(t *testing.T) {
+	t.Parallel()
+	s := twins()
+	s.Calm, s.Expect = minutes(2), nil // and yet people go on setting counts
+	r, err := Run(t.Context(), s, Options{Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Violations) == 0 {
+		t.Error("nothing was noticed")
+	}
+	for _, v := range r.Violations {
+		if v.Promise != "L2" || !strings.Contains(v.Detail, "all should be quiet") || v.At.Before(s.Start.Add(5*time.Minute)) {
+			t.Errorf("%s at %s of %s: %s", v.Promise, clock(v.At), v.Subject, v.Detail)
+		}
+	}
+}
+
+// How long a target may stand for nobody is a matter of the faults that are on.
+func TestTheBoundOnATargetThatStandsForNobody(t *testing.T) {
+	one, none := 1.0, 0.0
+	fault := func(name string, rate *float64) []Fault {
+		return []Fault{{Name: name, Rate: rate, From: minutes(10), Until: minutes(20)}}
+	}
+	for _, tt := range []struct {
+		name       string
+		faults     []Fault
+		always     map[string]float64
+		since, now int // minutes
+		want       time.Duration
+	}{
+		{"nothing is wrong", nil, nil, 1, 1, goneWithEvents},
+		{"events are lost later", fault("event-lost", &one), nil, 9, 9, goneWithEvents},
+		{"events are lost now", fault("event-lost", &one), nil, 9, 10, goneBySweep},
+		{"events were lost a moment ago", fault("event-lost", &one), nil, 22, 22, goneBySweep},
+		{"events were lost long ago", fault("event-lost", &one), nil, 23, 23, goneWithEvents},
+		{"none is lost after all", fault("event-lost", &none), nil, 12, 12, goneWithEvents},
+		{"events come twice", fault("event-doubled", &one), nil, 12, 12, goneWithEvents},
+		{"events come late", fault("event-reordered", &one), nil, 12, 12, goneBySweep},
+		{"the table is away", fault("table-down", &one), nil, 12, 12, 0},
+		{"the table was away a moment ago", fault("table-down", &one), nil, 29, 29, 0},
+		{"the table was away long ago", fault("table-down", &one), nil, 30, 30, goneWithEvents},
+		{"events are lost while the table is away", append(fault("table-down", &one), fault("event-lost", &one)...), nil, 12, 12, 0},
+		{"events are always lost", nil, map[string]float64{"event-lost": 1, "table-down": 0}, 1, 1, goneBySweep},
+		{"the table is always down at times", nil, map[string]float64{"table-down": 0.1}, 1, 1, 0},
+	} {
+		w := &world{Scenario: Scenario{Length: minutes(90), Faults: tt.faults}, always: tt.always}
+		after := func(n int) time.Time { return w.Start.Add(minutes(n).Duration) }
+		if got := w.goneWithin(after(tt.since), after(tt.now)); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+		}
 	}
 }

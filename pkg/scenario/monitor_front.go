@@ -136,24 +136,31 @@ func (m *monitors) exposer(arn string) string {
 	return ""
 }
 
-// eventLost is the fault that leaves the sweep alone to tell.
-const eventLost = "event-lost"
+// despite is the bound on a target that stands for nobody while a fault is on; 0:
+// with it there is none. Events that come twice change nothing; without them, or
+// with those that come minutes late, the sweep is left.
+func despite(fault string) time.Duration {
+	switch fault {
+	case "event-doubled":
+		return goneWithEvents
+	case "event-lost", "event-reordered":
+		return goneBySweep
+	default:
+		return 0
+	}
+}
 
-// settled is how long after other faults than lost events there is no bound on
+// settled is how long after faults that leave no bound there is none on
 // targets still: a lease that nobody gave back runs out first.
 const settled = 10 * time.Minute
 
 // goneWithin is the bound on a target that stands for nobody since a time; 0: with
-// those faults there is none.
+// the faults that are on there is none.
 func (w *world) goneWithin(since, now time.Time) time.Duration {
-	bound := goneWithEvents
+	bounds := []time.Duration{goneWithEvents}
 	for name, rate := range w.always {
-		switch {
-		case rate == 0:
-		case name != eventLost:
-			return 0
-		default:
-			bound = goneBySweep
+		if rate > 0 {
+			bounds = append(bounds, despite(name))
 		}
 	}
 	for _, f := range w.Faults {
@@ -161,15 +168,18 @@ func (w *world) goneWithin(since, now time.Time) time.Duration {
 		if f.Until.Duration == 0 {
 			until = w.Start.Add(w.Length.Duration)
 		}
-		switch {
-		case now.Before(from) || since.After(until.Add(settled)) || f.rate() == 0:
-		case f.Name != eventLost:
-			return 0
-		case since.Before(until.Add(goneBySweep)):
-			bound = goneBySweep
+		after := settled
+		if despite(f.Name) > 0 {
+			after = goneBySweep
+		}
+		if f.rate() > 0 && !now.Before(from) && since.Before(until.Add(after)) {
+			bounds = append(bounds, despite(f.Name))
 		}
 	}
-	return bound
+	if slices.Contains(bounds, 0) {
+		return 0
+	}
+	return slices.Max(bounds)
 }
 
 // fronting judges a call of register's: it has its intent (S4) and its lease (S5),
