@@ -142,7 +142,7 @@ func targetOf(w *world, service string) elbtypes.TargetDescription {
 	view, _ := w.cloud.World().Service("prod", service)
 	for _, v := range w.cloud.World().Targets() {
 		if v.Listens && slices.ContainsFunc(view.Tasks, func(t simcloud.TaskView) bool { return t.ARN == v.Task && t.Desired == "RUNNING" }) {
-			return elbtypes.TargetDescription{Id: aws.String(v.Instance), Port: aws.Int32(int32(v.Port))} //nolint:gosec // a port
+			return elbtypes.TargetDescription{Id: aws.String(v.Instance), Port: aws.Int32(int32(v.Port))}
 		}
 	}
 	return elbtypes.TargetDescription{Id: aws.String("i-none"), Port: aws.Int32(1)}
@@ -153,7 +153,7 @@ func heldOpen(w *world, service string) elbtypes.TargetDescription {
 	view, _ := w.cloud.World().Service("prod", service)
 	for _, v := range w.cloud.World().Targets() {
 		if v.Listens && slices.ContainsFunc(view.Tasks, func(t simcloud.TaskView) bool { return t.ARN == v.Task && t.Desired == "STOPPED" }) {
-			return elbtypes.TargetDescription{Id: aws.String(v.Instance), Port: aws.Int32(int32(v.Port))} //nolint:gosec // a port
+			return elbtypes.TargetDescription{Id: aws.String(v.Instance), Port: aws.Int32(int32(v.Port))}
 		}
 	}
 	return elbtypes.TargetDescription{Id: aws.String("i-none"), Port: aws.Int32(1)}

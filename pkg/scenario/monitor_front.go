@@ -329,8 +329,8 @@ func (m *monitors) answering(t elbtypes.TargetDescription) (tasked, bool) {
 }
 
 // foreignFront is S8 of register's calls: it says what outside of the policy one is
-// about; false: it is none of these calls.
-func (m *monitors) foreignFront(input any) (wrong string, known bool) {
+// about, or that it is none of these calls.
+func (m *monitors) foreignFront(input any) string {
 	group := ""
 	switch in := input.(type) {
 	case *elb.RegisterTargetsInput:
@@ -338,16 +338,16 @@ func (m *monitors) foreignFront(input any) (wrong string, known bool) {
 	case *elb.DeregisterTargetsInput:
 		group = aws.ToString(in.TargetGroupArn)
 	case *sd.RegisterInstanceInput:
-		return m.foreignRegistry(aws.ToString(in.ServiceId)), true
+		return m.foreignRegistry(aws.ToString(in.ServiceId))
 	case *sd.DeregisterInstanceInput:
-		return m.foreignRegistry(aws.ToString(in.ServiceId)), true
+		return m.foreignRegistry(aws.ToString(in.ServiceId))
 	default:
-		return "", false
+		return fmt.Sprintf("a call with the input %T is none that the controller makes", input)
 	}
 	if m.exposer(group) == "" {
-		return fmt.Sprintf("it is about the target group %s, which the policy does not name", group), true
+		return fmt.Sprintf("it is about the target group %s, which the policy does not name", group)
 	}
-	return "", true
+	return ""
 }
 
 // foreignRegistry says that the policy does not name a Cloud Map service by its id.

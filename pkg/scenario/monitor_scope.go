@@ -44,10 +44,7 @@ func (m *monitors) foreign(input any) string {
 	case *sqs.SendMessageInput:
 		return foreignQueue(aws.ToString(in.QueueUrl), m.world.urls)
 	default:
-		if wrong, known := m.foreignFront(input); known {
-			return wrong
-		}
-		return fmt.Sprintf("a call with the input %T is none that the controller makes", input)
+		return m.foreignFront(input)
 	}
 }
 

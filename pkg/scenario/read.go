@@ -281,13 +281,18 @@ func (v *validation) expectationAt(path string, e Expectation) {
 	v.check(e.Name != "", path+".name", "nothing", "what is expected, in words")
 	v.check(known, path+".measure", fmt.Sprintf("%q", e.Measure), "one of "+measureNames())
 	v.check(e.AtLeast != nil || e.AtMost != nil, path, "no bound", "atLeast, atMost or both")
+	v.windowAt(path, e)
+	v.check(!known || perService(e.Measure) || e.Service == "", path+".service", fmt.Sprintf("%q", e.Service), "none: "+e.Measure+" is of all services")
+	v.check(!perService(e.Measure) || slices.Contains(v.serviceNames(), e.Service), path+".service", fmt.Sprintf("%q", e.Service), "one of "+strings.Join(v.serviceNames(), ", "))
+}
+
+// windowAt checks the times of an expectation.
+func (v *validation) windowAt(path string, e Expectation) {
 	v.check(!momentary(e.Measure) || e.At != nil, path+".at", "nothing", "a time since the start for "+e.Measure)
 	v.check(e.At == nil || (momentary(e.Measure) || windowed(e.Measure)) && e.At.Duration <= v.Length.Duration, path+".at", deref(e.At), "a time since the start, within length, for a measure of a moment or one that is counted")
 	v.check(!windowed(e.Measure) || whole(e.At), path+".at", deref(e.At), "whole minutes for a measure that is counted: samples are a minute apart")
 	v.check(!windowed(e.Measure) || whole(e.From), path+".from", deref(e.From), "whole minutes for a measure that is counted: samples are a minute apart")
 	v.check(e.From == nil || windowed(e.Measure) && e.From.Duration < v.until(e), path+".from", deref(e.From), "a time since the start, before at and the end, for a measure that is counted")
-	v.check(!known || perService(e.Measure) || e.Service == "", path+".service", fmt.Sprintf("%q", e.Service), "none: "+e.Measure+" is of all services")
-	v.check(!perService(e.Measure) || slices.Contains(v.serviceNames(), e.Service), path+".service", fmt.Sprintf("%q", e.Service), "one of "+strings.Join(v.serviceNames(), ", "))
 }
 
 // whole says whether a time is of whole minutes; none is.

@@ -48,7 +48,7 @@ func (w *world) front(ctx context.Context, g TargetGroup) error {
 		Name: aws.String(g.Name), Protocol: protocol, Port: aws.Int32(80), VpcId: aws.String(w.cloud.World().VPC()), TargetType: elbtypes.TargetTypeEnumInstance,
 	}
 	if every := g.HealthCheckInterval.Duration; every > 0 {
-		in.HealthCheckIntervalSeconds, in.HealthCheckTimeoutSeconds = aws.Int32(int32(every/time.Second)), aws.Int32(2)
+		in.HealthCheckIntervalSeconds, in.HealthCheckTimeoutSeconds = aws.Int32(int32(every/time.Second)), aws.Int32(2) //nolint:gosec // checked
 	}
 	made, err := api.CreateTargetGroup(ctx, in)
 	if err != nil {
