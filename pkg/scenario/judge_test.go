@@ -178,7 +178,7 @@ func TestTheDifferentialOracleCatchesAPlantedBug(t *testing.T) {
 		{"the next look is noted wrongly", "ahead", ports(func(w *world, _ *reconcile.Ports) {
 			w.cloud.At(w.Start.Add(w.Length.Duration), func() { setNext(w, time.UnixMilli(9999999999999)) })
 		})},
-		{"a round asks for another look every two seconds", "rounds began in the last 10m0s", ports(restless)},
+		{"a round asks for another look every two seconds", "keys began in the last 10m0s", ports(restless)},
 		{"a count is set to what it is, when all should be quiet", "L2: UpdateService", rogue(70*time.Minute, 1, func(ctx context.Context, w *world) { update(ctx, w, "web", 4) })},
 		{"looks are asked for in a queue that nobody hears", "L3: the message", astray("1209600")},
 		{"and are dropped there", "messages were dropped", astray("60")},
