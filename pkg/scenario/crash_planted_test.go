@@ -166,14 +166,7 @@ func afterwards(_ *world, p *reconcile.Ports) {
 // hoarding keeps the open intents that no outcome was written to.
 func hoarding(_ *world, p *reconcile.Ports) {
 	answered := map[string]bool{}
-	p.DynamoDB = badDynamoDB{DynamoDB: p.DynamoDB, transact: func(in *dynamodb.TransactWriteItemsInput) {
-		in.TransactItems = slices.DeleteFunc(in.TransactItems, func(w ddb.TransactWriteItem) bool {
-			if w.Update != nil {
-				answered[text(w.Update.Key, "sk")] = true
-			}
-			return w.Delete != nil && strings.HasPrefix(text(w.Delete.Key, "sk"), openItems) && !answered[text(w.Delete.Key, "sk")]
-		})
-	}}
+	p.DynamoDB = badDynamoDB{DynamoDB: p.DynamoDB, transact: func(in *dynamodb.TransactWriteItemsInput) { hoard(in, answered) }}
 }
 
 var errQuit = errors.New("it could not be set once")

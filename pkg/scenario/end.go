@@ -99,7 +99,7 @@ func (m *monitors) ended(always map[string]float64) End {
 		}
 	}
 	e.Hosts = len(w.cloud.World().Hosts())
-	for _, left := range [][]string{m.intentsLeft(), w.looksLeft(), m.roundsLeft(), m.hostsLeft(), m.targetsLeft()} {
+	for _, left := range [][]string{m.intentsLeft(), m.looksLeft(), m.roundsLeft(), m.hostsLeft(), m.targetsLeft()} {
 		e.LeftOver = append(e.LeftOver, left...)
 	}
 	e.Unheard = w.messagesLeft()
@@ -112,7 +112,7 @@ func steered(rules policy.Service) bool { return rules.Tasks != nil && len(rules
 // intentsLeft are the intents that should have ended.
 func (m *monitors) intentsLeft() []string {
 	var left []string
-	for _, i := range m.items(openItems) {
+	for _, i := range m.itemsOfAll(openItems) {
 		var intent cluster.Intent
 		err := json.Unmarshal([]byte(text(i, "intent")), &intent)
 		age := m.world.cloud.Now().Sub(intent.At)
@@ -124,12 +124,14 @@ func (m *monitors) intentsLeft() []string {
 }
 
 // looksLeft is a look at a time that no message can be under way for.
-func (w *world) looksLeft() []string {
+func (m *monitors) looksLeft() []string {
 	var left []string
-	for _, i := range w.cloud.DynamoDB().Prefixed(table, "wake#"+leaseKey(w.Policy.Cluster), "wake") {
-		next, err := strconv.ParseInt(number(i, "nextAt"), 10, 64)
-		if ahead := time.UnixMilli(next).Sub(w.cloud.Now()); err == nil && ahead > aheadFor {
-			left = append(left, fmt.Sprintf("the next look is said to be %s ahead", ahead.Round(time.Second)))
+	for _, key := range m.keys() {
+		for _, i := range m.itemsOf("wake#"+key, "wake") {
+			next, err := strconv.ParseInt(number(i, "nextAt"), 10, 64)
+			if ahead := time.UnixMilli(next).Sub(m.world.cloud.Now()); err == nil && ahead > aheadFor {
+				left = append(left, fmt.Sprintf("the next look of %s is said to be %s ahead", key, ahead.Round(time.Second)))
+			}
 		}
 	}
 	return left
@@ -138,7 +140,7 @@ func (w *world) looksLeft() []string {
 // roundsLeft says that there were more rounds lately than the sweep makes: somebody
 // asks for another look again and again.
 func (m *monitors) roundsLeft() []string {
-	sweeps, keys := int(restFor/time.Minute), 1+len(m.policy.Registered())
+	sweeps, keys := int(restFor/time.Minute), len(m.keys())
 	if m.late > keys*(sweeps+restLooks) {
 		return []string{fmt.Sprintf("%d rounds of %d keys began in the last %s, in which nothing happens, for %d sweeps", m.late, keys, restFor, sweeps)}
 	}

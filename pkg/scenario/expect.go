@@ -36,8 +36,7 @@ func measures() map[string]func(Result, measured) float64 {
 	}
 }
 
-// momentary says whether a measure is of a moment, perService whether it needs a
-// service.
+// momentary says whether a measure is of a moment.
 func momentary(measure string) bool { return measure == "hosts" || measure == "tasks" }
 
 // windowed says whether a measure is counted over a part of the run.
@@ -49,6 +48,7 @@ func windowed(measure string) bool {
 // the CPU.
 func misses(m simcloud.Met) int { return m.Overloaded + m.Wrong + m.Closed + m.Stopped + m.NoTarget }
 
+// perService says whether a measure needs a service.
 func perService(measure string) bool {
 	return measure == "tasks" || measure == "maxTasks" || measure == "minTasks"
 }
@@ -83,7 +83,7 @@ func (s Scenario) judge(r Result) []Held {
 	held := []Held{}
 	for _, e := range s.Expect {
 		h := Held{Name: e.Name}
-		if e.At != nil && s.Traced {
+		if (e.At != nil || e.From != nil) && s.Traced {
 			h.LeftOut, h.Detail = true, "names a time of the day, and a trace replaced the day"
 			held = append(held, h)
 			continue

@@ -56,7 +56,7 @@ type PortRange struct {
 // its own in front: an Application one for HTTP, else a Network one.
 type TargetGroup struct {
 	Name                string          `json:"name"`
-	Protocol            string          `json:"protocol,omitempty"`           // HTTP, TCP or UDP; default HTTP
+	Protocol            string          `json:"protocol,omitempty"`           // HTTP or TCP; default HTTP
 	DeregistrationDelay policy.Duration `json:"deregistrationDelay,omitzero"` // default 5m, as AWS's
 	HealthCheckInterval policy.Duration `json:"healthCheckInterval,omitzero"` // default 30s, as AWS's
 }

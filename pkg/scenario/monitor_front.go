@@ -33,6 +33,7 @@ type fronts struct {
 	told  map[spot]bool      // of those: a violation was told
 	over  []time.Duration    // how long those took that are gone
 	worst time.Duration      // the longest since the last sample of the run
+	turns map[string]*turns  // by key: who has changed its targets
 }
 
 // spot is a target.
@@ -41,18 +42,20 @@ type spot struct {
 	port            int
 }
 
-func newFronts() fronts { return fronts{since: map[spot]time.Time{}, told: map[spot]bool{}} }
+func newFronts() fronts {
+	return fronts{since: map[spot]time.Time{}, told: map[spot]bool{}, turns: map[string]*turns{}}
+}
 
 // sampleFronts is the second half of S3: a target whose task was told to stop, or
 // has ended, or whose port is another's, is gone in time. Time runs from when ECS
 // knows: before, nobody could.
 func (m *monitors) sampleFronts() {
-	now, running := m.world.cloud.Now(), m.running()
+	now, tasks := m.world.cloud.Now(), m.tasks()
 	seen := map[spot]bool{}
 	for _, v := range m.world.cloud.World().Targets() {
 		owner := m.exposer(v.TargetGroup)
 		at := spot{v.TargetGroup, v.Instance, v.Port}
-		if owner == "" || v.State == string(elbtypes.TargetHealthStateEnumDraining) || standsFor(v, owner, running) {
+		if owner == "" || v.State == string(elbtypes.TargetHealthStateEnumDraining) || standsFor(v, owner, tasks) {
 			continue
 		}
 		seen[at] = true
@@ -81,15 +84,19 @@ func (m *monitors) stale(at spot, now time.Time) {
 	}
 }
 
-// running are the tasks of services that ECS has not told to stop, by ARN: their
-// service.
-func (m *monitors) running() map[string]string {
-	all := map[string]string{}
+// tasked is a task of a service.
+type tasked struct {
+	service string
+	toRun   bool      // ECS has not told it to stop
+	started time.Time // zero: it is not RUNNING yet
+}
+
+// tasks are those of services, by ARN, with those that are told to stop.
+func (m *monitors) tasks() map[string]tasked {
+	all := map[string]tasked{}
 	for _, v := range m.world.cloud.World().Services(true) {
 		for _, t := range v.Tasks {
-			if t.Desired == "RUNNING" {
-				all[t.ARN] = v.Name
-			}
+			all[t.ARN] = tasked{v.Name, t.Desired == string(cluster.TaskRunning), t.Started}
 		}
 	}
 	return all
@@ -97,12 +104,12 @@ func (m *monitors) running() map[string]string {
 
 // standsFor says whether a target stands for a task of the one that it is for. Of
 // tasks that no service started it is not told whether they were told to stop.
-func standsFor(v simcloud.TargetView, owner string, running map[string]string) bool {
+func standsFor(v simcloud.TargetView, owner string, tasks map[string]tasked) bool {
 	service, ofService := strings.CutPrefix(v.TaskGroup, "service:")
 	if !ofService {
 		return v.Task != ""
 	}
-	return service == owner && running[v.Task] == owner
+	return service == owner && tasks[v.Task].service == owner && tasks[v.Task].toRun
 }
 
 // targetGroup is the name of a target group of the scenario; empty: it has none
@@ -129,35 +136,56 @@ func (m *monitors) exposer(arn string) string {
 	return ""
 }
 
-// settled is how long after other faults than lost events there is no bound on
+// despite is the bound on a target that stands for nobody while a fault is on; 0:
+// with it there is none. Events that come twice change nothing; without them, or
+// with those that come minutes late, the sweep is left.
+func despite(fault string) time.Duration {
+	switch fault {
+	case "event-doubled":
+		return goneWithEvents
+	case "event-lost", "event-reordered":
+		return goneBySweep
+	default:
+		return 0
+	}
+}
+
+// settled is how long after faults that leave no bound there is none on
 // targets still: a lease that nobody gave back runs out first.
 const settled = 10 * time.Minute
 
 // goneWithin is the bound on a target that stands for nobody since a time; 0: with
-// those faults there is none.
+// the faults that are on there is none.
 func (w *world) goneWithin(since, now time.Time) time.Duration {
-	bound := goneWithEvents
+	bounds := []time.Duration{goneWithEvents}
+	for name, rate := range w.always {
+		if rate > 0 {
+			bounds = append(bounds, despite(name))
+		}
+	}
 	for _, f := range w.Faults {
 		from, until := w.Start.Add(f.From.Duration), w.Start.Add(f.Until.Duration)
 		if f.Until.Duration == 0 {
 			until = w.Start.Add(w.Length.Duration)
 		}
-		switch {
-		case now.Before(from) || since.After(until.Add(settled)) || f.rate() == 0:
-		case f.Name != "event-lost":
-			return 0
-		case since.Before(until.Add(goneBySweep)):
-			bound = goneBySweep
+		after := settled
+		if despite(f.Name) > 0 {
+			after = goneBySweep
+		}
+		if f.rate() > 0 && !now.Before(from) && since.Before(until.Add(after)) {
+			bounds = append(bounds, despite(f.Name))
 		}
 	}
-	if len(w.always) > 0 {
+	if slices.Contains(bounds, 0) {
 		return 0
 	}
-	return bound
+	return slices.Max(bounds)
 }
 
 // fronting judges a call of register's: it has its intent (S4) and its lease (S5),
-// and nothing that it registers answers for another's task (S3).
+// nothing that it registers answers for another's task (S3), and nothing that it
+// takes off is of a task that runs (S1). At rest there is none (L2), and none takes
+// anything off after a look at ECS that was not whole (S10).
 func (m *monitors) fronting(i *invocation, c simcloud.Call) {
 	if wrong := m.reached(i, c.Input); wrong != "" {
 		m.broken("S4", c, i.key, fmt.Sprintf("%s is called and %s", c.Action, wrong))
@@ -165,8 +193,23 @@ func (m *monitors) fronting(i *invocation, c simcloud.Call) {
 	if wrong := i.ledger.unleased(m.lease(i.key), c.At.Add(c.Skew)); wrong != "" {
 		m.broken("S5", c, i.key, fmt.Sprintf("%s is called and %s", c.Action, wrong))
 	}
-	if in, registers := c.Input.(*elb.RegisterTargetsInput); registers {
+	if m.fronts.turns[i.key] == nil {
+		m.fronts.turns[i.key] = &turns{}
+	}
+	if after, again := m.fronts.turns[i.key].take(i.id); again {
+		m.broken("S5", c, i.key, fmt.Sprintf("%s is called by an invocation that began to change targets before invocation %d did, which has changed them since: they interleave", c.Action, after))
+	}
+	if m.world.resting(c.At) {
+		m.broken("L2", c, i.key, fmt.Sprintf("%s in the last %s of a calm, when all should be quiet", c.Action, restFor))
+	}
+	switch in := c.Input.(type) {
+	case *elb.RegisterTargetsInput:
 		m.registering(c, in)
+	case *elb.DeregisterTargetsInput:
+		m.deregistering(i, c, in)
+		if len(i.unread) > 0 {
+			m.broken("S10", c, i.key, fmt.Sprintf("%s takes something away in a round whose look was not whole: %s", c.Action, i.unread[0].says))
+		}
 	}
 }
 
@@ -196,7 +239,7 @@ func (m *monitors) reached(i *invocation, input any) (wrong string) {
 func asked(input any) (place string, verb cluster.Verb, ports []string) {
 	all := func(targets []elbtypes.TargetDescription) []string {
 		for _, t := range targets {
-			ports = append(ports, fmt.Sprintf("%s:%d", aws.ToString(t.Id), aws.ToInt32(t.Port)))
+			ports = append(ports, targetName(t))
 		}
 		return ports
 	}
@@ -213,6 +256,11 @@ func asked(input any) (place string, verb cluster.Verb, ports []string) {
 	return "", "", nil
 }
 
+// targetName is a target as INSTANCE:PORT.
+func targetName(t elbtypes.TargetDescription) string {
+	return fmt.Sprintf("%s:%d", aws.ToString(t.Id), aws.ToInt32(t.Port))
+}
+
 // covers says whether an intent has all the ports of a call: some may be left out
 // right before it.
 func covers(noted []cluster.HostPort, called []string) bool {
@@ -221,35 +269,68 @@ func covers(noted []cluster.HostPort, called []string) bool {
 	})
 }
 
-// registering is the first half of S3. Where reads may be a minute old it is only
-// counted.
+// registering is the first half of S3: also a task that is told to stop and holds
+// itself open answers for its own service. Where reads may be a minute old it is
+// only counted.
 func (m *monitors) registering(c simcloud.Call, in *elb.RegisterTargetsInput) {
-	owner, running := m.exposer(aws.ToString(in.TargetGroupArn)), m.running()
+	group := aws.ToString(in.TargetGroupArn)
+	owner := m.exposer(group)
+	if owner == "" {
+		return // S8 says so
+	}
 	for _, t := range in.Targets {
-		task, _, answers := m.world.cloud.World().Answers(aws.ToString(t.Id), int(aws.ToInt32(t.Port)), m.protocol(aws.ToString(in.TargetGroupArn)))
-		service, known := running[task]
+		x, answers := m.answering(t)
 		switch {
-		case !answers || !known || service == owner:
+		case !answers || x.service == owner:
 		case m.reach > 0: // by a read that may be a minute old
 			m.races++
 		default:
-			m.broken("S3", c, "targets/"+m.targetGroup(aws.ToString(in.TargetGroupArn)), fmt.Sprintf("%s:%d is registered for %s, and a task of %s answers there", aws.ToString(t.Id), aws.ToInt32(t.Port), owner, service))
+			m.broken("S3", c, "targets/"+m.targetGroup(group), fmt.Sprintf("%s is registered for %s, and a task of %s answers there", targetName(t), owner, x.service))
 		}
 	}
 }
 
-// protocol is that of the host ports of a target group.
-func (m *monitors) protocol(arn string) ecstypes.TransportProtocol {
-	name := m.targetGroup(arn)
-	if slices.ContainsFunc(m.world.Targets, func(g TargetGroup) bool { return g.Name == name && g.Protocol == "UDP" }) {
-		return ecstypes.TransportProtocolUdp
+// deregistering is S1 of a target: the task of its service that answers there was
+// RUNNING before the round began to look, and nobody has told it to stop. A task
+// that came since is the world's doing, and only counted, as all is where reads may
+// be a minute old.
+func (m *monitors) deregistering(i *invocation, c simcloud.Call, in *elb.DeregisterTargetsInput) {
+	group := aws.ToString(in.TargetGroupArn)
+	owner := m.exposer(group)
+	for _, t := range in.Targets {
+		x, answers := m.answering(t)
+		switch {
+		case owner == "" || !answers || x.service != owner || !x.toRun || x.started.IsZero() || !m.stands(group, t):
+		case m.reach > 0 || !x.started.Before(i.seen):
+			m.races++
+		default:
+			m.broken("S1", c, "targets/"+m.targetGroup(group), fmt.Sprintf("%s is taken off, and a task of %s answers there that runs and is to run", targetName(t), owner))
+		}
 	}
-	return ecstypes.TransportProtocolTcp
+}
+
+// stands says whether a target is in its group: to take off one that is not takes
+// nothing.
+func (m *monitors) stands(group string, t elbtypes.TargetDescription) bool {
+	return slices.ContainsFunc(m.world.cloud.World().Targets(), func(v simcloud.TargetView) bool {
+		return v.TargetGroup == group && v.Instance == aws.ToString(t.Id) && v.Port == int(aws.ToInt32(t.Port)) && v.State != string(elbtypes.TargetHealthStateEnumDraining)
+	})
+}
+
+// answering is the task of a service that answers at a target now. The host ports
+// of all services of a scenario are TCP's.
+func (m *monitors) answering(t elbtypes.TargetDescription) (tasked, bool) {
+	arn, _, answers := m.world.cloud.World().Answers(aws.ToString(t.Id), int(aws.ToInt32(t.Port)), ecstypes.TransportProtocolTcp)
+	if !answers {
+		return tasked{}, false
+	}
+	x, ofService := m.tasks()[arn]
+	return x, ofService
 }
 
 // foreignFront is S8 of register's calls: it says what outside of the policy one is
-// about; false: it is none of these calls.
-func (m *monitors) foreignFront(input any) (wrong string, known bool) {
+// about, or that it is none of these calls.
+func (m *monitors) foreignFront(input any) string {
 	group := ""
 	switch in := input.(type) {
 	case *elb.RegisterTargetsInput:
@@ -257,16 +338,16 @@ func (m *monitors) foreignFront(input any) (wrong string, known bool) {
 	case *elb.DeregisterTargetsInput:
 		group = aws.ToString(in.TargetGroupArn)
 	case *sd.RegisterInstanceInput:
-		return m.foreignRegistry(aws.ToString(in.ServiceId)), true
+		return m.foreignRegistry(aws.ToString(in.ServiceId))
 	case *sd.DeregisterInstanceInput:
-		return m.foreignRegistry(aws.ToString(in.ServiceId)), true
+		return m.foreignRegistry(aws.ToString(in.ServiceId))
 	default:
-		return "", false
+		return fmt.Sprintf("a call with the input %T is none that the controller makes", input)
 	}
 	if m.exposer(group) == "" {
-		return fmt.Sprintf("it is about the target group %s, which the policy does not name", group), true
+		return fmt.Sprintf("it is about the target group %s, which the policy does not name", group)
 	}
-	return "", true
+	return ""
 }
 
 // foreignRegistry says that the policy does not name a Cloud Map service by its id.
@@ -278,8 +359,12 @@ func (m *monitors) foreignRegistry(id string) string {
 	return ""
 }
 
-// gone tells how long targets stood for nobody.
+// gone tells how long targets stood for nobody, and gives the last sample what came
+// after it: a run may end within a minute.
 func (m *monitors) gone(r *Result) {
+	if n := len(r.Samples); n > 0 {
+		r.Samples[n-1].Stale = max(r.Samples[n-1].Stale, m.fronts.worst)
+	}
 	var seconds []float64
 	for _, d := range m.fronts.over {
 		seconds = append(seconds, d.Seconds())
@@ -291,12 +376,12 @@ func (m *monitors) gone(r *Result) {
 // have none, in the target groups of the policy.
 func (m *monitors) targetsLeft() []string {
 	var left []string
-	running, have := m.running(), map[string]int{}
+	tasks, have := m.tasks(), map[string]int{}
 	for _, v := range m.world.cloud.World().Targets() {
 		owner := m.exposer(v.TargetGroup)
 		switch {
 		case owner == "" || v.State == string(elbtypes.TargetHealthStateEnumDraining):
-		case standsFor(v, owner, running):
+		case standsFor(v, owner, tasks):
 			have[m.targetGroup(v.TargetGroup)]++
 		default:
 			left = append(left, fmt.Sprintf("the target %s:%d of %s stands for nobody", v.Instance, v.Port, m.targetGroup(v.TargetGroup)))

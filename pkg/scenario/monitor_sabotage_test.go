@@ -389,10 +389,13 @@ func silent(s *Scenario) {
 
 // takeLease is another's taking of the lease, at once and from outside of any
 // invocation: it is over before a call that is made next takes effect.
-func takeLease(w *world, holder string) {
+func takeLease(w *world, holder string) { takeLeaseOf(w, leaseKey("prod"), holder) }
+
+// takeLeaseOf is the same of a key's lease.
+func takeLeaseOf(w *world, key, holder string) {
 	w.cloud.At(w.cloud.Now(), func() {
 		_, _ = w.cloud.DynamoDB().UpdateItem(context.Background(), &dynamodb.UpdateItemInput{
-			TableName: aws.String(table), Key: item{"pk": &ddb.AttributeValueMemberS{Value: leaseKey("prod")}, "sk": &ddb.AttributeValueMemberS{Value: leaseItem}},
+			TableName: aws.String(table), Key: item{"pk": &ddb.AttributeValueMemberS{Value: key}, "sk": &ddb.AttributeValueMemberS{Value: leaseItem}},
 			UpdateExpression:          aws.String("SET holder = :me ADD fence :one"),
 			ExpressionAttributeValues: item{":me": &ddb.AttributeValueMemberS{Value: holder}, ":one": &ddb.AttributeValueMemberN{Value: "1"}},
 		})

@@ -33,16 +33,6 @@ func (m *monitors) foreign(input any) string {
 		return m.foreignGroup(aws.ToString(in.AutoScalingGroupName))
 	case *autoscaling.TerminateInstanceInAutoScalingGroupInput:
 		return m.foreignInstance(aws.ToString(in.InstanceId))
-	case *sqs.SendMessageInput:
-		return foreignQueue(aws.ToString(in.QueueUrl), m.world.urls)
-	default:
-		return m.foreignElse(input)
-	}
-}
-
-// foreignElse is the same of what is written to the table, and of register's calls.
-func (m *monitors) foreignElse(input any) string {
-	switch in := input.(type) {
 	case *dynamodb.UpdateItemInput:
 		return foreignTables(in.TableName)
 	case *dynamodb.PutItemInput:
@@ -51,11 +41,11 @@ func (m *monitors) foreignElse(input any) string {
 		return foreignTables(in.TableName)
 	case *dynamodb.TransactWriteItemsInput:
 		return foreignTables(tablesOf(in.TransactItems)...)
+	case *sqs.SendMessageInput:
+		return foreignQueue(aws.ToString(in.QueueUrl), m.world.urls)
+	default:
+		return m.foreignFront(input)
 	}
-	if wrong, known := m.foreignFront(input); known {
-		return wrong
-	}
-	return fmt.Sprintf("a call with the input %T is none that the controller makes", input)
 }
 
 // firstOf is the first sentence that is not empty.

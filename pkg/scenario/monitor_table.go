@@ -101,6 +101,27 @@ func (m *monitors) itemsOf(key, prefix string) []item {
 	return m.world.cloud.DynamoDB().Prefixed(table, key, prefix)
 }
 
+// keys are those of all rounds of the cluster: its own, and one for each name that
+// has endpoints.
+func (m *monitors) keys() []string {
+	all := []string{leaseKey(m.policy.Cluster)}
+	for _, name := range m.policy.Registered() {
+		all = append(all, registrar+"#"+m.policy.Cluster+"/"+name)
+	}
+	return all
+}
+
+// itemsOfAll reads a part of the table, of all keys.
+func (m *monitors) itemsOfAll(prefixes ...string) []item {
+	var all []item
+	for _, key := range m.keys() {
+		for _, prefix := range prefixes {
+			all = append(all, m.itemsOf(key, prefix)...)
+		}
+	}
+	return all
+}
+
 // noted is S4: each of a change's subjects has an intent in the table, written
 // by this invocation, with its decision beside it, and for this call alone.
 func (m *monitors) noted(i *invocation, c simcloud.Call, change change) {
@@ -172,7 +193,7 @@ func (l *ledger) unsound(i item, intent cluster.Intent) string {
 // unanswered is the other half of S4: at the end no old intent is without an
 // outcome, neither an open one nor one in history.
 func (m *monitors) unanswered(now time.Time) {
-	for _, i := range append(m.items(openItems), m.items(endedItems)...) {
+	for _, i := range m.itemsOfAll(openItems, endedItems) {
 		raw := text(i, "intent")
 		if raw == "" {
 			continue

@@ -202,7 +202,7 @@ func (v *validation) targetNames() []string {
 
 func (v *validation) targetsAt(path string, g TargetGroup) {
 	v.check(g.Name != "", path+".name", "nothing", "the target group's name")
-	v.check(slices.Contains([]string{"", "HTTP", "TCP", "UDP"}, g.Protocol), path+".protocol", fmt.Sprintf("%q", g.Protocol), "HTTP, TCP or UDP")
+	v.check(slices.Contains([]string{"", "HTTP", "TCP"}, g.Protocol), path+".protocol", fmt.Sprintf("%q", g.Protocol), "HTTP or TCP: the services of a scenario bind no other port")
 	v.check(g.DeregistrationDelay.Duration >= 0 && g.DeregistrationDelay.Duration <= time.Hour, path+".deregistrationDelay", g.DeregistrationDelay, "0s to 1h")
 	every := g.HealthCheckInterval.Duration
 	v.check(every == 0 || every >= 5*time.Second && every <= 5*time.Minute, path+".healthCheckInterval", g.HealthCheckInterval, "5s to 5m")
@@ -290,12 +290,22 @@ func (v *validation) expectationAt(path string, e Expectation) {
 	v.check(e.Name != "", path+".name", "nothing", "what is expected, in words")
 	v.check(known, path+".measure", fmt.Sprintf("%q", e.Measure), "one of "+measureNames())
 	v.check(e.AtLeast != nil || e.AtMost != nil, path, "no bound", "atLeast, atMost or both")
-	v.check(!momentary(e.Measure) || e.At != nil, path+".at", "nothing", "a time since the start for "+e.Measure)
-	v.check(e.At == nil || (momentary(e.Measure) || windowed(e.Measure)) && e.At.Duration <= v.Length.Duration, path+".at", deref(e.At), "a time since the start, within length, for a measure of a moment or one that is counted")
-	v.check(e.From == nil || windowed(e.Measure) && e.From.Duration < v.until(e), path+".from", deref(e.From), "a time since the start, before at and the end, for a measure that is counted")
+	v.windowAt(path, e)
 	v.check(!known || perService(e.Measure) || e.Service == "", path+".service", fmt.Sprintf("%q", e.Service), "none: "+e.Measure+" is of all services")
 	v.check(!perService(e.Measure) || slices.Contains(v.serviceNames(), e.Service), path+".service", fmt.Sprintf("%q", e.Service), "one of "+strings.Join(v.serviceNames(), ", "))
 }
+
+// windowAt checks the times of an expectation.
+func (v *validation) windowAt(path string, e Expectation) {
+	v.check(!momentary(e.Measure) || e.At != nil, path+".at", "nothing", "a time since the start for "+e.Measure)
+	v.check(e.At == nil || (momentary(e.Measure) || windowed(e.Measure)) && e.At.Duration <= v.Length.Duration, path+".at", deref(e.At), "a time since the start, within length, for a measure of a moment or one that is counted")
+	v.check(!windowed(e.Measure) || whole(e.At), path+".at", deref(e.At), "whole minutes for a measure that is counted: samples are a minute apart")
+	v.check(!windowed(e.Measure) || whole(e.From), path+".from", deref(e.From), "whole minutes for a measure that is counted: samples are a minute apart")
+	v.check(e.From == nil || windowed(e.Measure) && e.From.Duration < v.until(e), path+".from", deref(e.From), "a time since the start, before at and the end, for a measure that is counted")
+}
+
+// whole says whether a time is of whole minutes; none is.
+func whole(d *policy.Duration) bool { return deref(d).Duration%time.Minute == 0 }
 
 // until is the end of what an expectation counts.
 func (v *validation) until(e Expectation) time.Duration {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
+	"github.com/plimsoll-ecs/plimsoll/pkg/simcloud"
 )
 
 const small = `
@@ -67,6 +68,27 @@ func TestWhatIsWrongWithAScenario(t *testing.T) {
 			"all problems at once", "length: 1h\ngroups:\n  - {name: g, zones: [a], instanceType: t, cpu: 1024", "length: 0s\nworld: [{at: 1m, do: dance}]\ngroups:\n  - {name: g, zones: [], instanceType: t, cpu: 0",
 			[]string{"groups[0].cpu", "groups[0].zones", "length", `world[0].at`, `world[0].do (line 5): found "dance", allowed one of agentDown`},
 		},
+		{
+			"target groups that cannot be", "groups:", "targetGroups:\n  - {name: t, protocol: UDP, deregistrationDelay: 61m, healthCheckInterval: 4s}\n  - {name: t, healthCheckInterval: 301s}\ngroups:",
+			[]string{
+				"targetGroups (line 5): found t, t, allowed each name once", "targetGroups[0].deregistrationDelay (line 6): found 1h1m, allowed 0s to 1h", "targetGroups[0].healthCheckInterval (line 6): found 4s, allowed 5s to 5m",
+				`targetGroups[0].protocol (line 6): found "UDP", allowed HTTP or TCP`, "targetGroups[1].healthCheckInterval (line 7): found 5m1s",
+			},
+		},
+		{"a target group without a name", "groups:", "targetGroups: [{protocol: TCP, deregistrationDelay: 1h, healthCheckInterval: 5m}]\ngroups:", []string{"targetGroups[0].name (line 5): found nothing"}},
+		{"a load by a target group that the world lacks", "{cpuPerRequest: 5,", "{cpuPerRequest: 5, targetGroup: t,", []string{"services[0].load.targetGroup (line 8): found t, allowed one of targetGroups"}},
+		{"a hold that ECS cuts short", "cpu: 256, memory: 256", "cpu: 256, hold: 121s, memory: 256", []string{"services[0].hold (line 8): found 2m1s, allowed 0s to 2m"}},
+		{"the longest hold has no problem", "cpu: 256, memory: 256", "cpu: 256, hold: 2m, memory: 256", nil},
+		{"dynamic ports out of range", "desired: 1}\nservices", "desired: 1, dynamicPorts: {from: 33000, to: 65536}}\nservices", []string{"groups[0].dynamicPorts (line 6): found 33000 to 65536, allowed a range within 1024 to 65535"}},
+		{"dynamic ports that are privileged", "desired: 1}\nservices", "desired: 1, dynamicPorts: {from: 1023, to: 2000}}\nservices", []string{"groups[0].dynamicPorts (line 6): found 1023 to 2000"}},
+		{"dynamic ports that end before they begin", "desired: 1}\nservices", "desired: 1, dynamicPorts: {from: 33001, to: 33000}}\nservices", []string{"groups[0].dynamicPorts (line 6): found 33001 to 33000"}},
+		{"what is counted in a part of the run has no problem", "measure: unservedPercent", "measure: requestsToWrong, from: 1m, at: 60m", nil},
+		{"what is counted from the end on", "measure: unservedPercent", "measure: requestsToWrong, from: 60m", []string{"expect[0].from (line 15): found 1h, allowed a time since the start, before at"}},
+		{"what is counted up to before it begins", "measure: unservedPercent", "measure: staleTarget, from: 20m, at: 20m", []string{"expect[0].from (line 15): found 20m, allowed a time since the start, before at"}},
+		{"what is counted up to after the end", "measure: unservedPercent", "measure: staleTarget, at: 61m", []string{"expect[0].at (line 15): found 1h1m, allowed a time since the start, within length"}},
+		{"what is counted in parts of a minute", "measure: unservedPercent", "measure: requestsToWrong, from: 10s, at: 110s", []string{"expect[0].at (line 15): found 1m50s, allowed whole minutes", "expect[0].from (line 15): found 10s, allowed whole minutes"}},
+		{"a measure of the whole run in a part of it", "measure: unservedPercent", "measure: unservedPercent, from: 1m, at: 2m", []string{"expect[0].at (line 15)", "expect[0].from (line 15)"}},
+		{"a measure of a moment from a time on", "measure: unservedPercent", "measure: hosts, from: 1m, at: 2m", []string{"expect[0].from (line 15)"}},
 		{"a happening to nobody", "groups:", "world: [{at: 1m, do: killHost}, {at: 2h, do: crashTask, service: wob}]\ngroups:", []string{"world[0].group", "world[1].at", "world[1].service"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -156,6 +178,39 @@ func TestExpectationsOfATimeOfDayAreLeftOutWithATrace(t *testing.T) {
 	r.Expectations = r.Expectations[:1]
 	if r.Failed() {
 		t.Error("an expectation that is left out fails the run")
+	}
+	s.Expect = []Expectation{{Name: "from noon", Measure: "requestsToWrong", From: &at, AtMost: &most}}
+	if held = s.judge(r); !held[0].LeftOut {
+		t.Errorf("counted from a time of the day, and a trace replaced the day: %+v", held)
+	}
+}
+
+// What is counted is counted between two samples, or up to the end.
+func TestWhatIsCountedInAPartOfTheRun(t *testing.T) {
+	r := Result{Met: simcloud.Met{Served: 100, Wrong: 20, NoTarget: 5}}
+	for n := range 5 { // served 0, 10, ..., 40; wrong 0, 1, 4, 9, 16
+		r.Samples = append(r.Samples, Sample{Met: simcloud.Met{Served: 10 * n, Wrong: n * n}, Stale: time.Duration(n%3) * time.Second})
+	}
+	one, three := minutes(1), minutes(3)
+	for _, tt := range []struct {
+		name, measure string
+		from, at      *policy.Duration
+		want          float64
+	}{
+		{"all", "requestsToWrong", nil, nil, 20},
+		{"from a time on", "requestsToWrong", &one, nil, 19},
+		{"up to a time", "requestsToWrong", nil, &three, 9},
+		{"in between", "requestsToWrong", &one, &three, 8},
+		{"all kinds", "requestsRouted", &one, &three, 28},
+		{"of another kind", "requestsNowhere", &one, nil, 5},
+		{"the longest", "staleTarget", nil, nil, 2},
+		{"the longest in a part that begins after a longer one", "staleTarget", new(minutes(2)), nil, 1},
+		{"the longest in a part that ends before a longer one", "staleTarget", nil, &one, 1},
+	} {
+		s := Scenario{Expect: []Expectation{{Name: tt.name, Measure: tt.measure, From: tt.from, At: tt.at, AtMost: &tt.want, AtLeast: &tt.want}}}
+		if held := s.judge(r); !held[0].Held {
+			t.Errorf("%s: %s", tt.name, held[0].Detail)
+		}
 	}
 }
 

@@ -29,8 +29,8 @@ type Result struct {
 	Cost              float64        `json:"cost"` // dollars, at the groups' prices
 	HostsLaunched     int            `json:"hostsLaunched"`
 	MaxHosts          int            `json:"maxHosts"`
-	APICalls          map[string]int `json:"apiCalls"` // by service:Action
-	Rounds            int            `json:"rounds"`
+	APICalls          map[string]int `json:"apiCalls"`    // by service:Action
+	Rounds            int            `json:"rounds"`      // of reconcile
 	Invocations       int            `json:"invocations"` // of all functions
 	Faults            map[string]int `json:"faults"`      // how often each really struck
 	End               End            `json:"end"`
@@ -49,7 +49,7 @@ type Result struct {
 // Usage is what the controller used of what AWS bills.
 type Usage struct {
 	simcloud.Bill
-	Functions map[string]simcloud.FunctionStats // by name: ingest, reconcile
+	Functions map[string]simcloud.FunctionStats // by name: ingest, reconcile and, where a policy has endpoints, register
 }
 
 // Held is an expectation and whether it held.

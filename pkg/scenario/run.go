@@ -165,11 +165,12 @@ func (w *world) collect(ctx context.Context, r *Result) error {
 	r.APICalls = w.cloud.Calls()
 	r.Used = Usage{w.cloud.Billed(), map[string]simcloud.FunctionStats{}}
 	r.Met = w.met()
-	for _, name := range []string{"ingest", "reconcile"} {
-		r.Used.Functions[name] = w.cloud.Lambda().Stats(name)
+	for _, name := range w.deployed() {
+		used := w.cloud.Lambda().Stats(name)
+		r.Used.Functions[name] = used
+		r.Invocations += used.Invocations
 	}
 	r.Rounds = r.Used.Functions["reconcile"].Invocations
-	r.Invocations = r.Rounds + r.Used.Functions[hearer].Invocations
 	r.Faults = w.cloud.Faults().Struck()
 	r.TraceHash = w.cloud.TraceHash()
 	history, err := w.history(ctx)

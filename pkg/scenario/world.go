@@ -21,6 +21,7 @@ import (
 	"github.com/plimsoll-ecs/plimsoll/events"
 	"github.com/plimsoll-ecs/plimsoll/functions/ingest"
 	"github.com/plimsoll-ecs/plimsoll/functions/reconcile"
+	"github.com/plimsoll-ecs/plimsoll/functions/register"
 	"github.com/plimsoll-ecs/plimsoll/pkg/awscloud/clusterside"
 	"github.com/plimsoll-ecs/plimsoll/pkg/policy"
 	rounds "github.com/plimsoll-ecs/plimsoll/pkg/reconcile"
@@ -44,13 +45,14 @@ type world struct {
 	cloud   *simcloud.Cloud
 	log     *zap.Logger
 	seed    uint64
-	urls    map[string]string  // of the queues, by name
-	targets map[string]string  // ARNs of the target groups, by name
-	always  map[string]float64 // faults that are on all the time, by rate
-	others  []Scenario         // whose clusters the same controller steers beside its own
-	missed  []Held             // happenings that did not take place
-	spoil   sabotage           // nil: nothing
-	sink    io.Writer          // of the functions' metrics, which go where their logs go; nil: nowhere
+	urls    map[string]string     // of the queues, by name
+	targets map[string]string     // ARNs of the target groups, by name
+	always  map[string]float64    // faults that are on all the time, by rate
+	others  []Scenario            // whose clusters the same controller steers beside its own
+	missed  []Held                // happenings that did not take place
+	spoil   sabotage              // nil: nothing
+	fronted func(*register.Ports) // what spoil does to the ports of register; nil: nothing
+	sink    io.Writer             // of the functions' metrics, which go where their logs go; nil: nowhere
 }
 
 // sabotage puts misbehaving ports in place of those of reconcile: a test's, to

@@ -81,16 +81,29 @@ func (w *world) registers() bool {
 	return false
 }
 
+// deployed are the names of the functions.
+func (w *world) deployed() []string {
+	names := []string{hearer, "reconcile"}
+	if w.registers() {
+		names = append(names, registrar)
+	}
+	return names
+}
+
 // register deploys the function register as Lambda runs it.
 func (w *world) register(set policy.Set) error {
 	c := w.cloud
-	reach := register.New(register.Ports{ECS: c.ECS(), ELBV2: c.ELBV2(), CloudMap: c.CloudMap(), EC2: addresses{c}, DynamoDB: c.DynamoDB(), SQS: c.SQS()},
+	ports := register.Ports{ECS: c.ECS(), ELBV2: c.ELBV2(), CloudMap: c.CloudMap(), EC2: addresses{c}, DynamoDB: c.DynamoDB(), SQS: c.SQS()}
+	if w.fronted != nil {
+		w.fronted(&ports)
+	}
+	reach := register.New(ports,
 		rounds.Config{Table: table, Ingress: w.urls[ingress]}, set,
 		rounds.Edges{Clock: c.Clock, Run: c.Gather(sideCalls), Wait: pause(c), Log: w.log, Meter: rounds.Meter{Out: w.sink}})
-	if err := c.Lambda().Register("register", reach.Invoke, simcloud.FunctionConfig{Timeout: time.Minute}); err != nil {
+	if err := c.Lambda().Register(registrar, reach.Invoke, simcloud.FunctionConfig{Timeout: time.Minute}); err != nil {
 		return err
 	}
-	return c.Lambda().Map(simcloud.EventSource{Queue: registerFifo, Function: "register", BatchSize: 1, ReportBatchItemFailures: true})
+	return c.Lambda().Map(simcloud.EventSource{Queue: registerFifo, Function: registrar, BatchSize: 1, ReportBatchItemFailures: true})
 }
 
 // addresses is EC2 as register asks it: simcloud has the addresses, and not that

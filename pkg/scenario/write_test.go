@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,12 +45,31 @@ func hashOf(t *testing.T, s Scenario) string {
 	return r.TraceHash
 }
 
+// fronted is twins with all that a scenario may say of what is in front of its
+// services.
+func fronted(t *testing.T) Scenario {
+	t.Helper()
+	s := twins()
+	s.Targets[1].Protocol = "TCP"
+	s.Events = append(s.Events, Happening{At: minutes(4), Do: "drainHost", Group: "prod-hosts", For: minutes(2)}, Happening{At: minutes(10), Do: "restartAgent", Group: "prod-hosts"})
+	raw, err := Write(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"targetGroups:", "protocol: TCP", "deregistrationDelay: 20s", "healthCheckInterval: 5s", "targetGroup: web", "hold: 35s", "dynamicPorts:", "from: 33000", "from: 2m", "for: 2m"} {
+		if !strings.Contains(string(raw), key) {
+			t.Errorf("no %q is written in\n%s", key, raw)
+		}
+	}
+	return s
+}
+
 // written are scenarios of all kinds: those built in, one with all faults, one
 // whose policy is no text, and one whose policy is not its text any more.
 func written(t *testing.T) []Scenario {
 	besieged := beset()
 	besieged.Length = policy.Duration{Duration: 3 * time.Hour} // long enough for all that happens in it
-	all := []Scenario{besieged, busy(3 * time.Hour)}
+	all := []Scenario{besieged, busy(3 * time.Hour), fronted(t)}
 	for _, name := range Builtins() {
 		s, err := Builtin(name)
 		if err != nil {
