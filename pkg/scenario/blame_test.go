@@ -66,6 +66,9 @@ func TestWhatADrainedHostLosesIsTheDrainersDoing(t *testing.T) {
 				if len(h.services) == 0 || h.at.Sub(still().Start) > tt.until {
 					t.Errorf("harm at %s of %q", clock(h.at), h.services)
 				}
+				if !m.harmed(h.at, h.at) {
+					t.Errorf("what was taken at %s moved the world for nobody", clock(h.at))
+				}
 			}
 		})
 	}

@@ -227,9 +227,12 @@ func stretch(states []state, wrong claim) time.Time {
 }
 
 // harmed says whether the world did something of itself that can make a change
-// wrong. Launches and registrations cannot, and follow from calls of ours.
+// wrong. Launches and registrations cannot, and follow from calls of ours. What ECS
+// takes from a host that a person drained is the world's doing too, for as long as
+// that lasts.
 func (m *monitors) harmed(from, to time.Time) bool {
-	return slices.ContainsFunc(m.world.cloud.World().Changes(from, to), func(c simcloud.Change) bool { return slices.Contains(harmful(), c.Kind) })
+	return slices.ContainsFunc(m.world.cloud.World().Changes(from, to), func(c simcloud.Change) bool { return slices.Contains(harmful(), c.Kind) }) ||
+		slices.ContainsFunc(m.dips.harms, func(h harm) bool { return !h.at.Before(from) && !h.at.After(to) })
 }
 
 // harmful are the kinds of such changes.

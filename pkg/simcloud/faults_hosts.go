@@ -92,6 +92,7 @@ func (f *fleet) rebalance(g *asGroup, i *asInstance) bool {
 	f.launch(g, zone, cause)
 	f.after(2*time.Minute, func() {
 		if len(g.live()) > g.desired {
+			f.remember("ByHand", i.id) // only now is anything lost
 			f.terminateInstance(i, "an instance was terminated to balance instances in zones")
 		}
 	})
