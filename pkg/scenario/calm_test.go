@@ -213,8 +213,10 @@ func troubles() []trouble {
 		"function-killed": 0.3, "ambiguous": 0.3, "partial-failure": 0.05, "describe-cut": 0.05, "no-capacity": 0.5, "metric-missing": 0.3, "by-hand": 1, "agent-down": 0.3,
 		"placement-failure": 0.5, "agent-restarted": 0.3, "zone-lost": 1, "spot-interrupted": 1, "hosts-ended": 0.5, "task-protected": 1,
 	}
-	tails := map[string]time.Duration{"by-hand": 10 * time.Minute, "agent-down": 10 * time.Minute, "function-paused": 10 * time.Minute, "placement-failure": 5 * time.Minute,
-		"zone-lost": 30 * time.Minute, "task-protected": 10 * time.Minute, "spot-interrupted": 5 * time.Minute, "hosts-ended": 5 * time.Minute}
+	tails := map[string]time.Duration{
+		"by-hand": 10 * time.Minute, "agent-down": 10 * time.Minute, "function-paused": 10 * time.Minute, "placement-failure": 5 * time.Minute,
+		"zone-lost": 30 * time.Minute, "task-protected": 10 * time.Minute, "spot-interrupted": 5 * time.Minute, "hosts-ended": 5 * time.Minute,
+	}
 	leased := []string{"function-killed", "function-timeout", "function-paused", "ambiguous", "table-down", "api-down"}
 	var all []trouble
 	for _, k := range simcloud.FaultKinds() {
