@@ -95,7 +95,8 @@ func newReaching(e cluster.Endpoints, p policy.Policy) *reaching {
 
 // findTasks finds the tasks that the name in the policy stands for, which of them
 // have ended, and whose ports are whose. A service's tasks may be of a family that
-// standalone tasks are found by.
+// standalone tasks are found by. ECS may call a task MISSING that just started, so
+// that counts only where a record is older than such a read can be.
 func (r *reaching) findTasks() {
 	service := r.state.Service
 	if _, standalone := r.policy.Standalone[service]; standalone {
@@ -106,9 +107,13 @@ func (r *reaching) findTasks() {
 			r.tasks[t.ARN] = t
 		}
 	}
+	known := map[string]bool{}
+	for _, o := range r.state.Owners {
+		known[o.Task] = known[o.Task] || r.state.Now.Sub(time.UnixMilli(o.Version)) >= staleReads
+	}
 	for arn, how := range r.state.Ended {
 		_, here := r.tasks[arn]
-		r.gone[arn] = how == cluster.TaskStopped || !here // a task that the same look shows is not MISSING
+		r.gone[arn] = how == cluster.TaskStopped || !here && known[arn] // a task that the same look shows is not MISSING
 	}
 	for _, t := range r.state.Tasks {
 		if _, ours := r.tasks[t.ARN]; ours {
@@ -223,9 +228,18 @@ func (r *reaching) takeOff(s *roster) {
 			r.look(uncertain)
 		default:
 			turn := map[Reason]cluster.Turn{TaskLeaves: cluster.TurnLeaving, NobodysTarget: cluster.TurnOrphan}[why] // else ended
+			if why == TaskEnds && r.missing(task) {
+				turn = cluster.TurnOrphan
+			}
 			r.asks = append(r.asks, ask{roster: s, turn: turn, spot: at, port: port, task: task})
 		}
 	}
+}
+
+// missing says whether a task has ended for ECS no longer knowing it. Unlike
+// STOPPED that is not for good: a later read that shows the task is right.
+func (r *reaching) missing(task string) bool {
+	return r.gone[task] && r.state.Ended[task] != cluster.TaskStopped
 }
 
 // verdict says for whom something stands that is not wished for, as far as that

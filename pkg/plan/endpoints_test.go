@@ -128,6 +128,9 @@ type owners = map[cluster.HostPort]cluster.Owner
 func TestEndpointsOfTargetGroups(t *testing.T) {
 	a, b := bound("web", "a", "h", 1), bound("web", "b", "h", 2)
 	ofA := owners{tcp("h", 1): owned("web", "a", "web")}
+	record := owned("web", "a", "web")
+	record.Version = noon().Add(time.Millisecond - staleReads).UnixMilli()
+	young := owners{tcp("h", 1): record}
 	with := func(t cluster.Task, change func(*cluster.Task)) cluster.Task { change(&t); return t }
 	other := func(port int, protocol string) cluster.Task {
 		return with(a, func(t *cluster.Task) {
@@ -154,6 +157,9 @@ func TestEndpointsOfTargetGroups(t *testing.T) {
 		{"what drains is not taken off again, and its record is given up", []cluster.Task{told(a)}, []cluster.TargetGroup{door("web", "h:1 draining")}, ofA, nil, []string{"targets/web 0>0 endpointsMatch", "release h:1 web/a web v7"}},
 		{"one that has ended is taken off", nil, []cluster.TargetGroup{door("web", "h:1 healthy")}, ofA, map[string]string{arnOf("a"): "STOPPED"}, []string{"targets/web 1>0 taskEnds -[h:1a]"}},
 		{"one that ECS does not know any more too", nil, []cluster.TargetGroup{door("web", "h:1 healthy")}, ofA, map[string]string{arnOf("a"): "MISSING"}, []string{"targets/web 1>0 taskEnds -[h:1a]"}},
+		{"but not one whose record is young: ECS may not know it yet", nil, []cluster.TargetGroup{door("web", "h:1 healthy")}, young, map[string]string{arnOf("a"): "MISSING"}, []string{"targets/web 1>1 taskUnknown"}},
+		{"one that has stopped is taken off, however young its record", nil, []cluster.TargetGroup{door("web", "h:1 healthy")}, young, map[string]string{arnOf("a"): "STOPPED"}, []string{"targets/web 1>0 taskEnds -[h:1a]"}},
+		{"a port is not taken over from one whose record is young", []cluster.Task{bound("web", "b", "h", 1)}, []cluster.TargetGroup{door("web")}, young, map[string]string{arnOf("a"): "MISSING"}, []string{"targets/web 0>0 portTaken"}},
 		{"an absence that no read confirms takes nothing off", nil, []cluster.TargetGroup{door("web", "h:1 healthy")}, ofA, nil, []string{"targets/web 1>1 taskUnknown"}},
 		{"nor gives up a record", nil, []cluster.TargetGroup{door("web")}, ofA, nil, []string{"targets/web 0>0 endpointsMatch"}},
 		{"a task that is shown is not missing", []cluster.Task{a}, []cluster.TargetGroup{door("web", "h:1 healthy")}, ofA, map[string]string{arnOf("a"): "MISSING"}, []string{"targets/web 1>1 endpointsMatch"}},

@@ -144,7 +144,7 @@ func (q *quay) begin(service string, age int) Plan {
 		if t, known := q.tasks[letter(old.Task)]; known && old.Task != c.Owner.Task && t.Last != cluster.TaskStopped {
 			q.fail("%s is taken over by %s while its owner %s lives", c.Port, letter(c.Owner.Task), letter(old.Task))
 		}
-		c.Owner.Version++
+		c.Owner.Version = max(c.Owner.Version+1, q.now.UnixMilli())
 		q.records[c.Port] = c.Owner
 	}
 	for _, c := range p.Released {
