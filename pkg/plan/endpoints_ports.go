@@ -147,8 +147,11 @@ func find(rosters []*roster, key string) *roster {
 }
 
 // claims are the records to write: of each wished port that is to be had, where
-// the record does not say so yet. It keeps naming where the port still stands
-// and is not wished for, so that nobody takes it over before that is gone.
+// the record does not say so yet, and of each that is registered now. The record
+// that the plan rests on may be an old copy, so that only the write, on condition
+// of its version, tells that the port is still the task's. It keeps naming where the
+// port still stands and is not wished for, so that nobody takes it over before
+// that is gone.
 func (r *reaching) claims() []Claim {
 	wanted := map[cluster.HostPort]cluster.Owner{}
 	for _, s := range r.rosters {
@@ -167,13 +170,30 @@ func (r *reaching) claims() []Claim {
 		}
 	}
 	var all []Claim
+	begun := r.begun()
 	for _, port := range slices.SortedFunc(maps.Keys(wanted), comparePorts) {
 		o, old := sorted(wanted[port]), r.state.Owners[port]
-		if o.Task != old.Task || o.Service != old.Service || !slices.Equal(o.Groups, old.Groups) || !slices.Equal(o.Listed, old.Listed) {
+		if begun[port] || o.Task != old.Task || o.Service != old.Service || !slices.Equal(o.Groups, old.Groups) || !slices.Equal(o.Listed, old.Listed) {
 			all = append(all, Claim{Port: port, Owner: o})
 		}
 	}
 	return all
+}
+
+// begun are the ports that this plan registers somewhere.
+func (r *reaching) begun() map[cluster.HostPort]bool {
+	ports := map[cluster.HostPort]bool{}
+	for _, s := range r.rosters {
+		for _, c := range s.changes {
+			if c.Reaches.Turn != cluster.TurnNew {
+				continue
+			}
+			for _, port := range c.Reaches.Ports {
+				ports[port] = true
+			}
+		}
+	}
+	return ports
 }
 
 // kept is a task's record of a port with nothing but what still stands of it.

@@ -34,8 +34,8 @@ func TestEndpointsOfRegistries(t *testing.T) {
 	}{
 		{"a running task is listed with its host's address", []cluster.Task{a}, nil, nil, nil, []string{"registry/names 0>1 taskRuns +[h:1a aa.app-80@10.0.0.1]", "claim h:1 reg/a names=aa.app-80 v0"}},
 		{"a listed one is left alone", []cluster.Task{a}, nil, []cluster.Registered{listedAs("a", "10.0.0.1", 1)}, record("reg", "a"), []string{"registry/names 1>1 endpointsMatch"}},
-		{"one with another address is listed anew", []cluster.Task{a}, nil, []cluster.Registered{listedAs("a", "10.0.0.9", 1)}, record("reg", "a"), []string{"registry/names 1>1 taskRuns +[h:1a aa.app-80@10.0.0.1]"}},
-		{"or with another port", []cluster.Task{a}, nil, []cluster.Registered{listedAs("a", "10.0.0.1", 2)}, record("reg", "a"), []string{"registry/names 1>1 taskRuns +[h:1a aa.app-80@10.0.0.1]"}},
+		{"one with another address is listed anew", []cluster.Task{a}, nil, []cluster.Registered{listedAs("a", "10.0.0.9", 1)}, record("reg", "a"), []string{"registry/names 1>1 taskRuns +[h:1a aa.app-80@10.0.0.1]", "claim h:1 reg/a names=aa.app-80 v7"}},
+		{"or with another port", []cluster.Task{a}, nil, []cluster.Registered{listedAs("a", "10.0.0.1", 2)}, record("reg", "a"), []string{"registry/names 1>1 taskRuns +[h:1a aa.app-80@10.0.0.1]", "claim h:1 reg/a names=aa.app-80 v7"}},
 		{"no address, no listing", []cluster.Task{a}, func(e *cluster.Endpoints) { e.Addresses = nil }, nil, nil, []string{"registry/names 0>0 addressUnknown", "claim h:1 reg/a names=aa.app-80 v0"}},
 		{"but what is listed stays", []cluster.Task{a}, func(e *cluster.Endpoints) { e.Addresses = nil }, []cluster.Registered{listedAs("a", "10.0.0.1", 1)}, record("reg", "a"), []string{"registry/names 1>1 endpointsMatch"}},
 		{"a task that is to stop is taken off", []cluster.Task{told(a)}, nil, []cluster.Registered{listedAs("a", "10.0.0.1", 1)}, record("reg", "a"), []string{"registry/names 1>0 taskEnds -[h:1a aa.app-80@]"}},
