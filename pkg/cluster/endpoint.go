@@ -144,15 +144,14 @@ type TargetGroup struct {
 	ManagedBy  string        // the ECS service that ECS registers in it; empty: none of the cluster
 }
 
-// Protocols are those that a host port of the group's targets may have.
+// Protocols are those that a host port of the group's targets may have. A group
+// of TCP_UDP has none: its target stands for two ports, which may be two tasks'.
 func (g TargetGroup) Protocols() []string {
 	switch g.Protocol {
 	case "HTTP", "HTTPS", "TCP", "TLS":
 		return []string{"tcp"}
 	case "UDP":
 		return []string{"udp"}
-	case "TCP_UDP":
-		return []string{"tcp", "udp"}
 	}
 	return nil
 }

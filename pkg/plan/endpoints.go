@@ -194,18 +194,12 @@ func (r *reaching) wishFor(s *roster, t cluster.Task, b cluster.Binding) {
 		r.look(uncertain)
 		return
 	}
-	w := &wish{task: t.ARN, ports: []cluster.HostPort{port}, spot: spot{host: t.Instance, port: b.HostPort}}
+	w := &wish{task: t.ARN, port: port, spot: spot{host: t.Instance, port: b.HostPort}}
 	if s.registry != nil {
 		w.spot = spot{id: instanceID(t.ARN, b)}
 		w.address = r.state.Addresses[t.Instance]
 	}
-	if same := s.wishes[w.spot]; same == nil {
-		s.wishes[w.spot] = w
-	} else if same.task == t.ARN && !slices.Contains(same.ports, port) {
-		same.ports = append(same.ports, port) // a group for both protocols
-	} else if same.task != t.ARN {
-		s.counts[PortTaken]++ // the other protocol's port is another task's
-	}
+	s.wishes[w.spot] = w
 }
 
 // takeOff asks for what stands at a roster and is not wished for to be taken off,
@@ -266,14 +260,9 @@ func (r *reaching) holder(s *roster, at spot) (cluster.HostPort, cluster.Owner, 
 		port, known := r.listed[listing{s.key, at.id}]
 		return port, r.state.Owners[port], known
 	}
-	protocols := s.group.Protocols()
-	for _, protocol := range protocols {
-		port := cluster.HostPort{Instance: at.host, Port: at.port, Protocol: protocol}
-		if o, known := r.state.Owners[port]; known {
-			return port, o, true
-		}
-	}
-	return cluster.HostPort{Instance: at.host, Port: at.port, Protocol: protocols[0]}, cluster.Owner{}, false
+	port := cluster.HostPort{Instance: at.host, Port: at.port, Protocol: s.group.Protocols()[0]}
+	o, known := r.state.Owners[port]
+	return port, o, known
 }
 
 // fate is what became of the task that a port stands for: why it is taken off, or
@@ -309,10 +298,10 @@ func (r *reaching) register(s *roster) {
 		case EndpointsMatch:
 			continue
 		case TaskRuns:
-			r.asks = append(r.asks, ask{roster: s, turn: cluster.TurnNew, spot: at, port: w.ports[0], task: w.task, address: w.address})
+			r.asks = append(r.asks, ask{roster: s, turn: cluster.TurnNew, spot: at, port: w.port, task: w.task, address: w.address})
 			r.took(s, w)
 		case StillDraining:
-			r.look(r.drained(s, w.ports[0]))
+			r.look(r.drained(s, w.port))
 		case PortReused:
 			r.look(r.soon())
 		case LimitReached, AddressUnknown: // the sweep is soon enough
@@ -326,7 +315,7 @@ func (r *reaching) register(s *roster) {
 // hindrance is why a wish's port is not registered now; TaskRuns where it is to
 // be, EndpointsMatch where it stands.
 func (r *reaching) hindrance(s *roster, w *wish) Reason {
-	g := r.gripOf(w)
+	g := r.grips[w.port]
 	now := s.presence(w)
 	switch {
 	case g == taken:

@@ -20,25 +20,15 @@ const (
 	taken             // its owner is not known to have ended
 )
 
-// gripOf is the worst grip of a wish's ports.
-func (r *reaching) gripOf(w *wish) grip {
-	worst := mine
-	for _, port := range w.ports {
-		worst = max(worst, r.grips[port])
-	}
-	return worst
-}
-
 // gripPorts finds how each wished port is held, and asks for the ports of old
 // owners to be taken off where other services are registered: those may not get
 // to it soon.
 func (r *reaching) gripPorts() {
 	for _, s := range r.rosters {
 		for _, at := range s.wished() {
-			for _, port := range s.wishes[at].ports {
-				if _, known := r.grips[port]; !known {
-					r.grips[port] = r.grip(port, s.wishes[at].task)
-				}
+			w := s.wishes[at]
+			if _, known := r.grips[w.port]; !known {
+				r.grips[w.port] = r.grip(w.port, w.task)
 			}
 		}
 	}
@@ -157,16 +147,14 @@ func (r *reaching) claims() []Claim {
 	for _, s := range r.rosters {
 		for _, at := range s.wished() {
 			w := s.wishes[at]
-			if r.gripOf(w) >= owing {
+			if r.grips[w.port] >= owing {
 				continue
 			}
-			for _, port := range w.ports {
-				o, begun := wanted[port]
-				if !begun {
-					o = r.kept(port, w.task)
-				}
-				wanted[port] = s.named(o, at)
+			o, begun := wanted[w.port]
+			if !begun {
+				o = r.kept(w.port, w.task)
 			}
+			wanted[w.port] = s.named(o, at)
 		}
 	}
 	var all []Claim

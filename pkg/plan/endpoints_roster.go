@@ -59,8 +59,8 @@ const (
 
 // wish is a task's port that is to stand at a spot.
 type wish struct {
-	task    string             // ARN
-	ports   []cluster.HostPort // one, or that of each protocol
+	task    string // ARN
+	port    cluster.HostPort
 	spot    spot
 	address string // IPv4 address of the host, for a registry
 }
@@ -180,7 +180,7 @@ func (s *roster) presence(w *wish) presence {
 		return now
 	}
 	for _, in := range s.registry.Instances {
-		if in.ID == w.spot.id && (in.IPv4 != w.address && w.address != "" || in.Port != w.ports[0].Port) {
+		if in.ID == w.spot.id && (in.IPv4 != w.address && w.address != "" || in.Port != w.port.Port) {
 			return doubted
 		}
 	}

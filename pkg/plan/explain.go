@@ -87,6 +87,6 @@ func endpointReasons() []Explanation {
 		{RegistryAmbiguous, "Several Cloud Map services, of different namespaces, have the name that the policy names: none is changed.", "Write the service's id into the policy."},
 		{ManagedByECS, "ECS itself registers the tasks of one of its services there: plimsoll leaves it alone.", "Take it out of the policy, or out of the ECS service."},
 		{WrongTargetType, "The target group takes addresses, functions or load balancers, not instances: a host's port cannot be registered in it.", "Use a target group of type `instance`."},
-		{WrongProtocol, "The target group's protocol does not fit the endpoint's: HTTP, HTTPS, TCP and TLS want `tcp`, UDP wants `udp`, TCP_UDP takes both. Nothing is changed there.", "Correct the endpoint's protocol, or use another target group."},
+		{WrongProtocol, "The target group's protocol does not fit the endpoint's: HTTP, HTTPS, TCP and TLS want `tcp`, UDP wants `udp`, and TCP_UDP is not supported: its target answers for two ports, which may be two tasks'. Nothing is changed there.", "Correct the endpoint's protocol, or use another target group."},
 	}
 }

@@ -74,5 +74,5 @@ const (
 	RegistryAmbiguous  Reason = "registryAmbiguous"  // several Cloud Map services have the name that the policy names
 	ManagedByECS       Reason = "managedByECS"       // ECS itself registers a service's tasks there: plimsoll leaves it alone
 	WrongTargetType    Reason = "wrongTargetType"    // the target group takes no instances: a host's port cannot be registered
-	WrongProtocol      Reason = "wrongProtocol"      // the target group's protocol does not fit an endpoint's
+	WrongProtocol      Reason = "wrongProtocol"      // the target group's protocol does not fit an endpoint's, or is TCP_UDP, which is not supported: a port of the other protocol may be another task's
 )
