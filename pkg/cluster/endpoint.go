@@ -21,6 +21,7 @@ type Endpoints struct {
 	Registries []Registry         // those of the policy that exist, sorted by name
 	Addresses  map[string]string  // private IPv4 addresses of the tasks' hosts by EC2 instance id; only registries need them
 	Owners     map[HostPort]Owner // of every port that a task of Tasks binds, that is a target of Groups, or that the service owns
+	Finished   map[string]string  // operations that open intents began and that are over: SUCCESS or FAIL, by id; absent: they run, or nobody was told
 	Memory     Memory
 	Intents    []Intent // open ones, and those whose refusal was not seen yet, oldest first
 }
@@ -83,6 +84,12 @@ type Operation struct {
 	Registry string // Cloud Map service id
 	Instance string // Registered.ID
 }
+
+// How an operation of Cloud Map ends.
+const (
+	OperationSucceeded = "SUCCESS"
+	OperationFailed    = "FAIL"
+)
 
 // Operations are those that open intents began, in their order.
 func Operations(intents []Intent) []Operation {

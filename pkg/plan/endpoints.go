@@ -338,8 +338,11 @@ func (r *reaching) hindrance(s *roster, w *wish) Reason {
 }
 
 // soon is when to look for what this round takes off. Where the last one was
-// refused that, it may be again.
+// refused that, it may be again; what an earlier one began takes its time.
 func (r *reaching) soon() time.Duration {
+	if !slices.ContainsFunc(r.asks, func(a ask) bool { return a.turn != cluster.TurnNew }) {
+		return uncertain
+	}
 	if slices.ContainsFunc(r.state.Intents, func(i cluster.Intent) bool { return i.Outcome == cluster.OutcomeRefused }) {
 		return lookAgain
 	}

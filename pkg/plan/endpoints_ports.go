@@ -94,8 +94,12 @@ func (r *reaching) stands(t trace, port cluster.HostPort, owner string) bool {
 		named = r.policy.HasRegistry(t.subject.Name())
 	}
 	replaced := slices.ContainsFunc(r.rosters, func(s *roster) bool { return s.subject == t.subject }) // by one of the same name: the old one is gone
-	if !named || replaced || r.tookOff(t, owner) {
+	off, runs := r.tookOff(t, owner)
+	switch {
+	case !named || replaced || off:
 		return false
+	case runs:
+		return true
 	}
 	s := find(r.others, t.key)
 	if s == nil {
@@ -118,14 +122,20 @@ func (s *roster) remains(at spot) bool {
 	return s.wishes[at] == nil && (now == there || now == doubted || s.busy(at))
 }
 
-// tookOff says whether a change took the owner's port off, as its intent tells.
-func (r *reaching) tookOff(t trace, owner string) bool {
+// tookOff says whether a change took the owner's port off, as its intent tells, or
+// else whether one has begun to: of Cloud Map the operation must have succeeded.
+func (r *reaching) tookOff(t trace, owner string) (off, runs bool) {
 	at := fixed{t.key, t.spot}
-	return slices.ContainsFunc(r.state.Intents, func(i cluster.Intent) bool {
+	for _, i := range r.state.Intents {
 		n := slices.Index(fixedBy(i), at)
 		done := i.Outcome == cluster.OutcomeApplied || i.Outcome == cluster.OutcomeShown
-		return n >= 0 && done && !registers(i) && i.Reaches.Tasks[n] == owner
-	})
+		if n < 0 || !done || registers(i) || i.Reaches.Tasks[n] != owner {
+			continue
+		}
+		over := t.spot.id == "" || r.state.Finished[i.Operation] == cluster.OperationSucceeded
+		off, runs = off || over, runs || !over
+	}
+	return off, runs
 }
 
 func find(rosters []*roster, key string) *roster {
