@@ -38,7 +38,7 @@ func Endpoints(e cluster.Endpoints, p policy.Policy) Plan {
 		r.register(s)
 	}
 	r.spend()
-	plan := Plan{Claims: r.claims(), Released: r.released(), Next: r.ahead()}
+	plan := Plan{Claims: r.claims(), Released: r.released(), Memory: cluster.Memory{Places: r.places()}, Next: r.ahead()}
 	for _, s := range slices.Concat(r.others, r.rosters) {
 		plan.Decisions = append(plan.Decisions, s.decide())
 	}
@@ -294,12 +294,17 @@ func (r *reaching) register(s *roster) {
 	for _, at := range spots {
 		w := s.wishes[at]
 		why := r.hindrance(s, w)
+		if why == TaskRuns && r.held(s, w.task) {
+			why = RefusedBefore
+		}
 		switch why {
 		case EndpointsMatch:
 			continue
 		case TaskRuns:
 			r.asks = append(r.asks, ask{roster: s, turn: cluster.TurnNew, spot: at, port: w.port, task: w.task, address: w.address})
 			r.took(s, w)
+		case RefusedBefore:
+			r.look(s.memory.Until.Sub(r.state.Now))
 		case StillDraining:
 			r.look(r.drained(s, w.port))
 		case PortReused:

@@ -80,6 +80,7 @@ func endpointReasons() []Explanation {
 		{AddressUnknown, "The EC2 instance of a task's host, or its address, could not be read: its port is not registered.", ""},
 		{OperationRuns, "Cloud Map still works on an instance, and takes one operation at a time.", ""},
 		{CallsSpent, "There is more to do than one round may call for. The rest follows within seconds, removals first.", ""},
+		{RefusedBefore, "Every registration there was refused, so that the next try waits: 15 seconds, then twice as long each time, at most five minutes. Tasks that started since do not wait.", "See what the refused calls say: `plimsoll explain` shows them. Often the target group is of another VPC than the hosts."},
 		{LimitNear, "Nine tenths or more of a limit are used: of targets a target group, of registrations of one instance with a load balancer, or of instances a Cloud Map service.", "Ask AWS for a higher quota where there is one, or spread the tasks over more target groups, load balancers or hosts."},
 		{LimitReached, "A limit of AWS is reached: no more is registered until something leaves.", "Ask AWS for a higher quota where there is one, or spread the tasks over more target groups, load balancers or hosts."},
 		{TargetGroupMissing, "The policy names a target group that does not exist.", "Create it or take it out of the policy."},
