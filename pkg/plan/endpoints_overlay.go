@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -148,8 +149,21 @@ func (o *reachOverlay) group(g *cluster.TargetGroup) {
 	g.Targets = targets
 }
 
-// registry lays the intents over a registry's instances.
+// registry lays the intents over a registry's instances. One that is being taken
+// off is busy until its operation is known to be over: what it tells may stand yet.
 func (o *reachOverlay) registry(g *cluster.Registry) {
+	busy := maps.Clone(g.Busy)
+	for _, at := range o.about(g.ID) {
+		last := o.chains[at][len(o.chains[at])-1]
+		if last.Operation == "" || registers(last) || o.raw.Finished[last.Operation] != "" || o.age(last) >= cluster.IntentOverlay {
+			continue
+		}
+		if busy == nil {
+			busy = map[string]string{}
+		}
+		busy[at.spot.id] = last.Operation
+	}
+	g.Busy = busy
 	instances := slices.Clone(g.Instances)
 	for _, at := range o.about(g.ID) {
 		i := slices.IndexFunc(instances, func(in cluster.Registered) bool { return in.ID == at.spot.id })

@@ -101,6 +101,7 @@ func TestAnOperationIsWaitedFor(t *testing.T) {
 		{"it succeeded", "web", "SUCCESS", cluster.DeregisterInstance, took, 0},
 		{"it failed: it is asked for again", "web", "FAIL", cluster.DeregisterInstance, []string{"registry/names 1>0 portReused -[h:1a aa.app-80@]", "targets/web 0>0 portReused"}, lookAgain},
 		{"a registration that succeeded takes nothing off", "web", "SUCCESS", cluster.RegisterInstance, []string{"registry/names 1>0 portReused -[h:1a aa.app-80@]", "targets/web 0>0 portReused"}, leastAhead},
+		{"its own: nobody says that it is over, so the record stays", "reg", "", cluster.DeregisterInstance, []string{"registry/names 0>0 endpointsMatch"}, 0},
 		{"its own: it succeeded, and an older read shows it", "reg", "SUCCESS", cluster.DeregisterInstance, []string{"registry/names 0>0 endpointsMatch", "release h:1 reg/a names=aa.app-80 v7"}, 0},
 		{"its own failed: the record stays, and it is asked for again", "reg", "FAIL", cluster.DeregisterInstance, []string{"registry/names 1>0 taskEnds -[h:1a aa.app-80@]"}, 0},
 	} {
