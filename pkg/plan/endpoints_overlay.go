@@ -149,21 +149,24 @@ func (o *reachOverlay) group(g *cluster.TargetGroup) {
 	g.Targets = targets
 }
 
-// registry lays the intents over a registry's instances. One that is being taken
-// off is busy until its operation is known to be over: what it tells may stand yet.
-func (o *reachOverlay) registry(g *cluster.Registry) {
-	busy := maps.Clone(g.Busy)
+// busy are a registry's instances that Cloud Map works on. One that is being taken
+// off is among them until its operation is known to be over: it may stand yet.
+func (o *reachOverlay) busy(g *cluster.Registry) map[string]string {
+	all := map[string]string{}
+	maps.Copy(all, g.Busy)
 	for _, at := range o.about(g.ID) {
 		last := o.chains[at][len(o.chains[at])-1]
-		if last.Operation == "" || registers(last) || o.raw.Finished[last.Operation] != "" || o.age(last) >= cluster.IntentOverlay {
-			continue
+		over := last.Operation == "" || o.raw.Finished[last.Operation] != "" || o.age(last) >= cluster.IntentOverlay
+		if !registers(last) && !over {
+			all[at.spot.id] = last.Operation
 		}
-		if busy == nil {
-			busy = map[string]string{}
-		}
-		busy[at.spot.id] = last.Operation
 	}
-	g.Busy = busy
+	return all
+}
+
+// registry lays the intents over a registry's instances.
+func (o *reachOverlay) registry(g *cluster.Registry) {
+	g.Busy = o.busy(g)
 	instances := slices.Clone(g.Instances)
 	for _, at := range o.about(g.ID) {
 		i := slices.IndexFunc(instances, func(in cluster.Registered) bool { return in.ID == at.spot.id })
