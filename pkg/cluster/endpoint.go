@@ -21,7 +21,7 @@ type Endpoints struct {
 	Registries []Registry         // those of the policy that exist, sorted by name
 	Addresses  map[string]string  // private IPv4 addresses of the tasks' hosts by EC2 instance id; only registries need them
 	Owners     map[HostPort]Owner // of every port that a task of Tasks binds, that is a target of Groups, or that the service owns
-	Finished   map[string]string  // operations of Cloud Map that open intents began and that are over, by id: SUCCESS or FAIL
+	Finished   map[string]string  // operations that open intents began and that are over: SUCCESS or FAIL, by id; absent: they run, or nobody was told
 	Memory     Memory
 	Intents    []Intent // open ones, and those whose refusal was not seen yet, oldest first
 }
@@ -84,6 +84,12 @@ type Operation struct {
 	Instance string // Registered.ID
 }
 
+// How an operation of Cloud Map ends.
+const (
+	OperationSucceeded = "SUCCESS"
+	OperationFailed    = "FAIL"
+)
+
 // Operations are those that open intents began, in their order.
 func Operations(intents []Intent) []Operation {
 	var all []Operation
@@ -144,15 +150,14 @@ type TargetGroup struct {
 	ManagedBy  string        // the ECS service that ECS registers in it; empty: none of the cluster
 }
 
-// Protocols are those that a host port of the group's targets may have.
+// Protocols are those that a host port of the group's targets may have. A group
+// of TCP_UDP has none: its target stands for two ports, which may be two tasks'.
 func (g TargetGroup) Protocols() []string {
 	switch g.Protocol {
 	case "HTTP", "HTTPS", "TCP", "TLS":
 		return []string{"tcp"}
 	case "UDP":
 		return []string{"udp"}
-	case "TCP_UDP":
-		return []string{"tcp", "udp"}
 	}
 	return nil
 }

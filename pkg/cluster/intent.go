@@ -53,7 +53,7 @@ type Turn int
 const (
 	TurnEnded   Turn = iota // the task is told to stop or has ended, or the port is another's now: for good
 	TurnLeaving             // the task is being taken out and runs still
-	TurnOrphan              // nothing stands for it any more
+	TurnOrphan              // nothing stands for it any more, as far as reads tell
 	TurnNew                 // to be registered
 )
 

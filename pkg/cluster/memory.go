@@ -9,6 +9,17 @@ type Memory struct {
 	Services map[string]ServiceMemory // by service name
 	Groups   map[string]GroupMemory   // by Auto Scaling group
 	Hosts    map[string]HostMemory    // by EC2 instance id
+	Places   map[Subject]PlaceMemory  // of register: by target group or registry; only those that refuse
+}
+
+// PlaceMemory is remembered of a target group or registry where every call of a
+// round that was to register something was refused.
+type PlaceMemory struct {
+	Tries int       `json:"tries,omitempty"` // such rounds in a row, for the back-off
+	At    time.Time `json:"at,omitzero"`     // of the last refused call
+	Until time.Time `json:"until,omitzero"`  // not tried again before
+	Size  int       `json:"size,omitempty"`  // how many ports that call was about
+	After HostPort  `json:"after,omitzero"`  // the last of them
 }
 
 // ServiceMemory is remembered of a service's task count.

@@ -38,7 +38,7 @@ func Endpoints(e cluster.Endpoints, p policy.Policy) Plan {
 		r.register(s)
 	}
 	r.spend()
-	plan := Plan{Claims: r.claims(), Released: r.released(), Next: r.ahead()}
+	plan := Plan{Claims: r.claims(), Released: r.released(), Memory: cluster.Memory{Places: r.places()}, Next: r.ahead()}
 	for _, s := range slices.Concat(r.others, r.rosters) {
 		plan.Decisions = append(plan.Decisions, s.decide())
 	}
@@ -95,7 +95,8 @@ func newReaching(e cluster.Endpoints, p policy.Policy) *reaching {
 
 // findTasks finds the tasks that the name in the policy stands for, which of them
 // have ended, and whose ports are whose. A service's tasks may be of a family that
-// standalone tasks are found by.
+// standalone tasks are found by. ECS may call a task MISSING that just started, so
+// that counts only where a record is older than such a read can be.
 func (r *reaching) findTasks() {
 	service := r.state.Service
 	if _, standalone := r.policy.Standalone[service]; standalone {
@@ -106,9 +107,13 @@ func (r *reaching) findTasks() {
 			r.tasks[t.ARN] = t
 		}
 	}
+	known := map[string]bool{}
+	for _, o := range r.state.Owners {
+		known[o.Task] = known[o.Task] || r.state.Now.Sub(time.UnixMilli(o.Version)) >= staleReads
+	}
 	for arn, how := range r.state.Ended {
 		_, here := r.tasks[arn]
-		r.gone[arn] = how == cluster.TaskStopped || !here // a task that the same look shows is not MISSING
+		r.gone[arn] = how == cluster.TaskStopped || !here && known[arn] // a task that the same look shows is not MISSING
 	}
 	for _, t := range r.state.Tasks {
 		if _, ours := r.tasks[t.ARN]; ours {
@@ -189,18 +194,12 @@ func (r *reaching) wishFor(s *roster, t cluster.Task, b cluster.Binding) {
 		r.look(uncertain)
 		return
 	}
-	w := &wish{task: t.ARN, ports: []cluster.HostPort{port}, spot: spot{host: t.Instance, port: b.HostPort}}
+	w := &wish{task: t.ARN, port: port, spot: spot{host: t.Instance, port: b.HostPort}}
 	if s.registry != nil {
 		w.spot = spot{id: instanceID(t.ARN, b)}
 		w.address = r.state.Addresses[t.Instance]
 	}
-	if same := s.wishes[w.spot]; same == nil {
-		s.wishes[w.spot] = w
-	} else if same.task == t.ARN && !slices.Contains(same.ports, port) {
-		same.ports = append(same.ports, port) // a group for both protocols
-	} else if same.task != t.ARN {
-		s.counts[PortTaken]++ // the other protocol's port is another task's
-	}
+	s.wishes[w.spot] = w
 }
 
 // takeOff asks for what stands at a roster and is not wished for to be taken off,
@@ -223,9 +222,18 @@ func (r *reaching) takeOff(s *roster) {
 			r.look(uncertain)
 		default:
 			turn := map[Reason]cluster.Turn{TaskLeaves: cluster.TurnLeaving, NobodysTarget: cluster.TurnOrphan}[why] // else ended
+			if why == TaskEnds && r.missing(task) {
+				turn = cluster.TurnOrphan
+			}
 			r.asks = append(r.asks, ask{roster: s, turn: turn, spot: at, port: port, task: task})
 		}
 	}
+}
+
+// missing says whether a task has ended for ECS no longer knowing it. Unlike
+// STOPPED that is not for good: a later read that shows the task is right.
+func (r *reaching) missing(task string) bool {
+	return r.gone[task] && r.state.Ended[task] != cluster.TaskStopped
 }
 
 // verdict says for whom something stands that is not wished for, as far as that
@@ -252,14 +260,9 @@ func (r *reaching) holder(s *roster, at spot) (cluster.HostPort, cluster.Owner, 
 		port, known := r.listed[listing{s.key, at.id}]
 		return port, r.state.Owners[port], known
 	}
-	protocols := s.group.Protocols()
-	for _, protocol := range protocols {
-		port := cluster.HostPort{Instance: at.host, Port: at.port, Protocol: protocol}
-		if o, known := r.state.Owners[port]; known {
-			return port, o, true
-		}
-	}
-	return cluster.HostPort{Instance: at.host, Port: at.port, Protocol: protocols[0]}, cluster.Owner{}, false
+	port := cluster.HostPort{Instance: at.host, Port: at.port, Protocol: s.group.Protocols()[0]}
+	o, known := r.state.Owners[port]
+	return port, o, known
 }
 
 // fate is what became of the task that a port stands for: why it is taken off, or
@@ -291,14 +294,19 @@ func (r *reaching) register(s *roster) {
 	for _, at := range spots {
 		w := s.wishes[at]
 		why := r.hindrance(s, w)
+		if why == TaskRuns && r.held(s, w.task) {
+			why = RefusedBefore
+		}
 		switch why {
 		case EndpointsMatch:
 			continue
 		case TaskRuns:
-			r.asks = append(r.asks, ask{roster: s, turn: cluster.TurnNew, spot: at, port: w.ports[0], task: w.task, address: w.address})
+			r.asks = append(r.asks, ask{roster: s, turn: cluster.TurnNew, spot: at, port: w.port, task: w.task, address: w.address})
 			r.took(s, w)
+		case RefusedBefore:
+			r.look(s.memory.Until.Sub(r.state.Now))
 		case StillDraining:
-			r.look(r.drained(s, w.ports[0]))
+			r.look(r.drained(s, w.port))
 		case PortReused:
 			r.look(r.soon())
 		case LimitReached, AddressUnknown: // the sweep is soon enough
@@ -312,7 +320,7 @@ func (r *reaching) register(s *roster) {
 // hindrance is why a wish's port is not registered now; TaskRuns where it is to
 // be, EndpointsMatch where it stands.
 func (r *reaching) hindrance(s *roster, w *wish) Reason {
-	g := r.gripOf(w)
+	g := r.grips[w.port]
 	now := s.presence(w)
 	switch {
 	case g == taken:
@@ -335,8 +343,11 @@ func (r *reaching) hindrance(s *roster, w *wish) Reason {
 }
 
 // soon is when to look for what this round takes off. Where the last one was
-// refused that, it may be again.
+// refused that, it may be again; what an earlier one began takes its time.
 func (r *reaching) soon() time.Duration {
+	if !slices.ContainsFunc(r.asks, func(a ask) bool { return a.turn != cluster.TurnNew }) {
+		return uncertain
+	}
 	if slices.ContainsFunc(r.state.Intents, func(i cluster.Intent) bool { return i.Outcome == cluster.OutcomeRefused }) {
 		return lookAgain
 	}

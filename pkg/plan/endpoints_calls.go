@@ -44,28 +44,23 @@ func (a ask) verb() cluster.Verb {
 // spend makes changes of what is asked for, the most urgent first, as far as one
 // round may call; the rest is left for the next.
 func (r *reaching) spend() {
+	left := r.budget()
 	slices.SortStableFunc(r.asks, func(a, b ask) int {
-		return cmp.Or(cmp.Compare(a.turn, b.turn), cmp.Compare(a.roster.subject, b.roster.subject), compareSpots(a.spot, b.spot))
+		return cmp.Or(cmp.Compare(a.turn, b.turn), cmp.Compare(left.rank(a), left.rank(b)), cmp.Compare(a.roster.subject, b.roster.subject), compareSpots(a.spot, b.spot))
 	})
-	targets, registries := targetCalls, registryCalls
 	for rest := r.asks; len(rest) > 0; {
 		n := 1
 		for n < len(rest) && rest[n].turn == rest[0].turn && rest[n].roster == rest[0].roster {
 			n++
 		}
 		for _, batch := range r.batches(rest[:n]) {
-			left := &targets
-			if batch[0].spot.id != "" {
-				left = &registries
-			}
 			s := batch[0].roster
-			if *left == 0 {
+			if ok, wait := left.take(batch[0]); ok {
+				s.do(batch)
+			} else {
 				s.counts[CallsSpent] += len(batch)
-				r.look(refilled)
-				continue
+				r.look(wait)
 			}
-			*left--
-			s.do(batch)
 		}
 		rest = rest[n:]
 	}
@@ -80,19 +75,26 @@ func (r *reaching) batches(asks []ask) [][]ask {
 	if asks[0].spot.id != "" {
 		return slices.Collect(slices.Chunk(asks, 1))
 	}
+	if m := asks[0].roster.memory; m.Size > 0 && asks[0].turn == cluster.TurnNew {
+		asks, size = after(asks, m.After), part(m.Size)
+	}
 	for _, i := range r.state.Intents {
-		wrong := i.Outcome == cluster.OutcomeRefused && !names(i.Detail, throttlingErrors())
-		if !wrong || i.Verb != verb || i.Reaches == nil || i.Reaches.Group != asks[0].roster.key || len(i.Reaches.Ports) == 0 {
+		if !wronged(i) || i.Verb != verb || i.Reaches == nil || i.Reaches.Group != asks[0].roster.key || len(i.Reaches.Ports) == 0 {
 			continue
 		}
-		size = (len(i.Reaches.Ports) + splits - 1) / splits
-		last := i.Reaches.Ports[len(i.Reaches.Ports)-1]
-		next := slices.IndexFunc(asks, func(a ask) bool { return comparePorts(a.port, last) > 0 })
-		if next > 0 {
-			asks = slices.Concat(asks[next:], asks[:next])
-		}
+		ports := i.Reaches.Ports
+		asks, size = after(asks, ports[len(ports)-1]), part(len(ports))
 	}
 	return slices.Collect(slices.Chunk(asks, size))
+}
+
+// part is how many of a batch that was refused are tried at once.
+func part(n int) int { return (n + splits - 1) / splits }
+
+// after is what is asked for, beginning behind a port.
+func after(asks []ask, port cluster.HostPort) []ask {
+	next := max(0, slices.IndexFunc(asks, func(a ask) bool { return comparePorts(a.port, port) > 0 }))
+	return slices.Concat(asks[next:], asks[:next])
 }
 
 // change is the call for a batch.

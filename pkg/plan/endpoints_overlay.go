@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -13,12 +14,16 @@ import (
 // read shows. Of a call without an outcome only the worse is supposed: that it
 // was registered, so that it is taken off with its task and registered again
 // meanwhile; that it was not taken off, so that it is again. A task whose port was
-// taken off since it ends does not come back in a read that is older.
+// taken off since it ends does not come back in a read that is older. A call of
+// Cloud Map whose operation failed was refused, as one sees later.
 func OverlayEndpoints(e cluster.Endpoints) (cluster.Endpoints, []cluster.Intent) {
 	o := &reachOverlay{raw: e, state: e, chains: map[fixed][]cluster.Intent{}}
 	o.state.Tasks, o.state.Intents = slices.Clone(e.Tasks), slices.Clone(e.Intents)
 	o.state.Groups, o.state.Registries = slices.Clone(e.Groups), slices.Clone(e.Registries)
-	for _, i := range e.Intents {
+	for n, i := range o.state.Intents {
+		o.state.Intents[n] = judged(i, e.Finished)
+	}
+	for _, i := range o.state.Intents {
 		for _, at := range fixedBy(i) {
 			if i.Open() {
 				o.chains[at] = append(o.chains[at], i)
@@ -34,12 +39,20 @@ func OverlayEndpoints(e cluster.Endpoints) (cluster.Endpoints, []cluster.Intent)
 	o.stop()
 	var changed []cluster.Intent
 	for n, i := range o.state.Intents {
-		if out := o.outcome(i); out != i.Outcome {
-			o.state.Intents[n].Outcome = out
+		o.state.Intents[n].Outcome = o.outcome(i)
+		if o.state.Intents[n].Outcome != e.Intents[n].Outcome {
 			changed = append(changed, o.state.Intents[n])
 		}
 	}
 	return o.state, changed
+}
+
+// judged is an intent with what became of its operation. It ends where that failed.
+func judged(i cluster.Intent, finished map[string]string) cluster.Intent {
+	if i.Open() && i.Operation != "" && finished[i.Operation] == cluster.OperationFailed {
+		i.Outcome, i.Detail = cluster.OutcomeRefused, "operation "+i.Operation+" failed"
+	}
+	return i
 }
 
 // reachOverlay is the work of one OverlayEndpoints.
@@ -136,8 +149,24 @@ func (o *reachOverlay) group(g *cluster.TargetGroup) {
 	g.Targets = targets
 }
 
+// busy are a registry's instances that Cloud Map works on. One that is being taken
+// off is among them until its operation is known to be over: it may stand yet.
+func (o *reachOverlay) busy(g *cluster.Registry) map[string]string {
+	all := map[string]string{}
+	maps.Copy(all, g.Busy)
+	for _, at := range o.about(g.ID) {
+		last := o.chains[at][len(o.chains[at])-1]
+		over := last.Operation == "" || o.raw.Finished[last.Operation] != "" || o.age(last) >= cluster.IntentOverlay
+		if !registers(last) && !over {
+			all[at.spot.id] = last.Operation
+		}
+	}
+	return all
+}
+
 // registry lays the intents over a registry's instances.
 func (o *reachOverlay) registry(g *cluster.Registry) {
+	g.Busy = o.busy(g)
 	instances := slices.Clone(g.Instances)
 	for _, at := range o.about(g.ID) {
 		i := slices.IndexFunc(instances, func(in cluster.Registered) bool { return in.ID == at.spot.id })
@@ -166,7 +195,7 @@ func (o *reachOverlay) registry(g *cluster.Registry) {
 func (o *reachOverlay) about(key string) []fixed {
 	var all []fixed
 	seen := map[fixed]bool{}
-	for _, i := range o.raw.Intents {
+	for _, i := range o.state.Intents {
 		for _, at := range fixedBy(i) {
 			if at.key == key && i.Open() && !seen[at] {
 				seen[at] = true
@@ -181,7 +210,7 @@ func (o *reachOverlay) about(key string) []fixed {
 // older read may not show that yet, and what ends does not come back.
 func (o *reachOverlay) stop() {
 	ended := map[string]bool{}
-	for _, i := range o.raw.Intents {
+	for _, i := range o.state.Intents {
 		if i.Reaches != nil && i.Reaches.Turn == cluster.TurnEnded && o.age(i) < cluster.IntentOverlay {
 			for _, task := range i.Reaches.Tasks {
 				ended[task] = true

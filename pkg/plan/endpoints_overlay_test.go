@@ -115,6 +115,29 @@ func TestAnEndingTaskDoesNotComeBack(t *testing.T) {
 	}
 }
 
+// A task that ECS does not know is taken off, and registered again if a later
+// read shows it after all; its other port's record tells that it is not young.
+func TestAMissingTaskComesBack(t *testing.T) {
+	old, renewed := owned("web", "a", "web"), owned("web", "a", "web")
+	old.Version, renewed.Version = noon().Add(-staleReads).UnixMilli(), noon().UnixMilli()
+	e := cluster.Endpoints{
+		Now: noon(), Service: "web", Groups: []cluster.TargetGroup{door("web", "h:1 healthy")},
+		Owners: owners{tcp("h", 1): renewed, tcp("h", 2): old}, Ended: map[string]string{arnOf("a"): "MISSING"},
+	}
+	calls := Endpoints(e, doors()).Actions()
+	if len(calls) != 1 || calls[0].Verb != cluster.DeregisterTargets {
+		t.Fatalf("calls %+v", calls)
+	}
+	later := cluster.Endpoints{
+		Now: noon().Add(100 * time.Second), Service: "web", Tasks: []cluster.Task{bound("web", "a", "h", 1)}, Groups: []cluster.TargetGroup{door("web")},
+		Intents: []cluster.Intent{{ID: "x", At: noon(), Outcome: cluster.OutcomeApplied, Change: calls[0]}},
+	}
+	o, _ := OverlayEndpoints(later)
+	if got := shownPlan(Endpoints(o, doors())); got[0] != "targets/web 0>1 taskRuns +[h:1a]" {
+		t.Errorf("it is back: %q", got)
+	}
+}
+
 // What was done elsewhere is not seen: it stays open until its time has passed.
 func TestAnIntentAboutAnotherServicesGroupIsNeverShown(t *testing.T) {
 	i := reachIntent(cluster.DeregisterTargets, 150, cluster.OutcomeApplied)

@@ -20,25 +20,15 @@ const (
 	taken             // its owner is not known to have ended
 )
 
-// gripOf is the worst grip of a wish's ports.
-func (r *reaching) gripOf(w *wish) grip {
-	worst := mine
-	for _, port := range w.ports {
-		worst = max(worst, r.grips[port])
-	}
-	return worst
-}
-
 // gripPorts finds how each wished port is held, and asks for the ports of old
 // owners to be taken off where other services are registered: those may not get
 // to it soon.
 func (r *reaching) gripPorts() {
 	for _, s := range r.rosters {
 		for _, at := range s.wished() {
-			for _, port := range s.wishes[at].ports {
-				if _, known := r.grips[port]; !known {
-					r.grips[port] = r.grip(port, s.wishes[at].task)
-				}
+			w := s.wishes[at]
+			if _, known := r.grips[w.port]; !known {
+				r.grips[w.port] = r.grip(w.port, w.task)
 			}
 		}
 	}
@@ -104,8 +94,12 @@ func (r *reaching) stands(t trace, port cluster.HostPort, owner string) bool {
 		named = r.policy.HasRegistry(t.subject.Name())
 	}
 	replaced := slices.ContainsFunc(r.rosters, func(s *roster) bool { return s.subject == t.subject }) // by one of the same name: the old one is gone
-	if !named || replaced || r.tookOff(t, owner) {
+	off, runs := r.tookOff(t, owner)
+	switch {
+	case !named || replaced || off:
 		return false
+	case runs:
+		return true
 	}
 	s := find(r.others, t.key)
 	if s == nil {
@@ -128,14 +122,20 @@ func (s *roster) remains(at spot) bool {
 	return s.wishes[at] == nil && (now == there || now == doubted || s.busy(at))
 }
 
-// tookOff says whether a change took the owner's port off, as its intent tells.
-func (r *reaching) tookOff(t trace, owner string) bool {
+// tookOff says whether a change took the owner's port off, as its intent tells, or
+// else whether one has begun to: of Cloud Map the operation must have succeeded.
+func (r *reaching) tookOff(t trace, owner string) (off, runs bool) {
 	at := fixed{t.key, t.spot}
-	return slices.ContainsFunc(r.state.Intents, func(i cluster.Intent) bool {
+	for _, i := range r.state.Intents {
 		n := slices.Index(fixedBy(i), at)
 		done := i.Outcome == cluster.OutcomeApplied || i.Outcome == cluster.OutcomeShown
-		return n >= 0 && done && !registers(i) && i.Reaches.Tasks[n] == owner
-	})
+		if n < 0 || !done || registers(i) || i.Reaches.Tasks[n] != owner {
+			continue
+		}
+		over := t.spot.id == "" || i.Operation == "" || r.state.Finished[i.Operation] == cluster.OperationSucceeded // without one: it was not there
+		off, runs = off || over, runs || !over
+	}
+	return off, runs
 }
 
 func find(rosters []*roster, key string) *roster {
@@ -147,33 +147,51 @@ func find(rosters []*roster, key string) *roster {
 }
 
 // claims are the records to write: of each wished port that is to be had, where
-// the record does not say so yet. It keeps naming where the port still stands
-// and is not wished for, so that nobody takes it over before that is gone.
+// the record does not say so yet, and of each that is registered now. The record
+// that the plan rests on may be an old copy, so that only the write, on condition
+// of its version, tells that the port is still the task's. It keeps naming where the
+// port still stands and is not wished for, so that nobody takes it over before
+// that is gone.
 func (r *reaching) claims() []Claim {
 	wanted := map[cluster.HostPort]cluster.Owner{}
 	for _, s := range r.rosters {
 		for _, at := range s.wished() {
 			w := s.wishes[at]
-			if r.gripOf(w) >= owing {
+			if r.grips[w.port] >= owing {
 				continue
 			}
-			for _, port := range w.ports {
-				o, begun := wanted[port]
-				if !begun {
-					o = r.kept(port, w.task)
-				}
-				wanted[port] = s.named(o, at)
+			o, begun := wanted[w.port]
+			if !begun {
+				o = r.kept(w.port, w.task)
 			}
+			wanted[w.port] = s.named(o, at)
 		}
 	}
 	var all []Claim
+	begun := r.begun()
 	for _, port := range slices.SortedFunc(maps.Keys(wanted), comparePorts) {
 		o, old := sorted(wanted[port]), r.state.Owners[port]
-		if o.Task != old.Task || o.Service != old.Service || !slices.Equal(o.Groups, old.Groups) || !slices.Equal(o.Listed, old.Listed) {
+		if begun[port] || o.Task != old.Task || o.Service != old.Service || !slices.Equal(o.Groups, old.Groups) || !slices.Equal(o.Listed, old.Listed) {
 			all = append(all, Claim{Port: port, Owner: o})
 		}
 	}
 	return all
+}
+
+// begun are the ports that this plan registers somewhere.
+func (r *reaching) begun() map[cluster.HostPort]bool {
+	ports := map[cluster.HostPort]bool{}
+	for _, s := range r.rosters {
+		for _, c := range s.changes {
+			if c.Reaches.Turn != cluster.TurnNew {
+				continue
+			}
+			for _, port := range c.Reaches.Ports {
+				ports[port] = true
+			}
+		}
+	}
+	return ports
 }
 
 // kept is a task's record of a port with nothing but what still stands of it.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/plimsoll-ecs/plimsoll/pkg/cluster"
 )
@@ -34,8 +35,8 @@ func TestEndpointsOfRegistries(t *testing.T) {
 	}{
 		{"a running task is listed with its host's address", []cluster.Task{a}, nil, nil, nil, []string{"registry/names 0>1 taskRuns +[h:1a aa.app-80@10.0.0.1]", "claim h:1 reg/a names=aa.app-80 v0"}},
 		{"a listed one is left alone", []cluster.Task{a}, nil, []cluster.Registered{listedAs("a", "10.0.0.1", 1)}, record("reg", "a"), []string{"registry/names 1>1 endpointsMatch"}},
-		{"one with another address is listed anew", []cluster.Task{a}, nil, []cluster.Registered{listedAs("a", "10.0.0.9", 1)}, record("reg", "a"), []string{"registry/names 1>1 taskRuns +[h:1a aa.app-80@10.0.0.1]"}},
-		{"or with another port", []cluster.Task{a}, nil, []cluster.Registered{listedAs("a", "10.0.0.1", 2)}, record("reg", "a"), []string{"registry/names 1>1 taskRuns +[h:1a aa.app-80@10.0.0.1]"}},
+		{"one with another address is listed anew", []cluster.Task{a}, nil, []cluster.Registered{listedAs("a", "10.0.0.9", 1)}, record("reg", "a"), []string{"registry/names 1>1 taskRuns +[h:1a aa.app-80@10.0.0.1]", "claim h:1 reg/a names=aa.app-80 v7"}},
+		{"or with another port", []cluster.Task{a}, nil, []cluster.Registered{listedAs("a", "10.0.0.1", 2)}, record("reg", "a"), []string{"registry/names 1>1 taskRuns +[h:1a aa.app-80@10.0.0.1]", "claim h:1 reg/a names=aa.app-80 v7"}},
 		{"no address, no listing", []cluster.Task{a}, func(e *cluster.Endpoints) { e.Addresses = nil }, nil, nil, []string{"registry/names 0>0 addressUnknown", "claim h:1 reg/a names=aa.app-80 v0"}},
 		{"but what is listed stays", []cluster.Task{a}, func(e *cluster.Endpoints) { e.Addresses = nil }, []cluster.Registered{listedAs("a", "10.0.0.1", 1)}, record("reg", "a"), []string{"registry/names 1>1 endpointsMatch"}},
 		{"a task that is to stop is taken off", []cluster.Task{told(a)}, nil, []cluster.Registered{listedAs("a", "10.0.0.1", 1)}, record("reg", "a"), []string{"registry/names 1>0 taskEnds -[h:1a aa.app-80@]"}},
@@ -79,6 +80,68 @@ func TestAReusedPortLeavesAnotherServicesRegistry(t *testing.T) {
 		}
 		if got := shownPlan(Endpoints(e, doors())); !slices.Equal(got, want) {
 			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+}
+
+// Cloud Map takes an instance off in an operation: it is off when that succeeded,
+// and still there when it failed.
+func TestAnOperationIsWaitedFor(t *testing.T) {
+	listed := owners{tcp("h", 1): {Task: arnOf("a"), Service: "reg", Version: 7, Listed: []cluster.Listing{{Registry: "srv-1", Name: "names", Instance: instanceOf("a")}}}}
+	took := []string{"targets/web 0>1 taskRuns +[h:1b]", "claim h:1 web/b web v7"}
+	for _, tt := range []struct {
+		says     string
+		service  string
+		finished string
+		verb     cluster.Verb
+		want     []string
+		next     time.Duration
+	}{
+		{"another service's: it runs", "web", "", cluster.DeregisterInstance, []string{"targets/web 0>0 portReused"}, uncertain},
+		{"it succeeded", "web", "SUCCESS", cluster.DeregisterInstance, took, 0},
+		{"it failed: it is asked for again", "web", "FAIL", cluster.DeregisterInstance, []string{"registry/names 1>0 portReused -[h:1a aa.app-80@]", "targets/web 0>0 portReused"}, lookAgain},
+		{"a registration that succeeded takes nothing off", "web", "SUCCESS", cluster.RegisterInstance, []string{"registry/names 1>0 portReused -[h:1a aa.app-80@]", "targets/web 0>0 portReused"}, leastAhead},
+		{"its own: nobody says that it is over, so the record stays", "reg", "", cluster.DeregisterInstance, []string{"registry/names 0>0 endpointsMatch"}, 0},
+		{"its own: it succeeded, and an older read shows it", "reg", "SUCCESS", cluster.DeregisterInstance, []string{"registry/names 0>0 endpointsMatch", "release h:1 reg/a names=aa.app-80 v7"}, 0},
+		{"its own failed: the record stays, and it is asked for again", "reg", "FAIL", cluster.DeregisterInstance, []string{"registry/names 1>0 taskEnds -[h:1a aa.app-80@]"}, 0},
+	} {
+		i := reachIntent(tt.verb, 20, cluster.OutcomeApplied)
+		i.Operation = "op-1"
+		e := cluster.Endpoints{
+			Now: noon(), Service: tt.service, Owners: listed, Ended: map[string]string{arnOf("a"): "STOPPED"},
+			Intents: []cluster.Intent{i}, Finished: map[string]string{"op-1": tt.finished},
+		}
+		if tt.service == "web" {
+			e.Tasks, e.Groups = []cluster.Task{bound("web", "b", "h", 1)}, []cluster.TargetGroup{door("web")}
+		} else {
+			e.Registries = []cluster.Registry{registryOf(listedAs("a", "10.0.0.1", 1))}
+		}
+		o, changed := OverlayEndpoints(e)
+		p := Endpoints(o, doors())
+		if got := shownPlan(p); !slices.Equal(got, tt.want) || (tt.next == 0) != p.Next.IsZero() || tt.next > 0 && p.Next.Sub(noon()) != tt.next {
+			t.Errorf("%s: next %v\n got %q\nwant %q", tt.says, p.Next, got, tt.want)
+		}
+		if failed := len(changed) == 1 && changed[0].Outcome == cluster.OutcomeRefused && changed[0].Detail == "operation op-1 failed"; failed != (tt.finished == "FAIL") {
+			t.Errorf("%s: changed %+v", tt.says, changed)
+		}
+		if e.Intents[0].Outcome != cluster.OutcomeApplied {
+			t.Errorf("%s: the given state changed", tt.says)
+		}
+	}
+}
+
+// A registration that failed is made again.
+func TestARegistrationWhoseOperationFailedIsMadeAgain(t *testing.T) {
+	i := reachIntent(cluster.RegisterInstance, 20, cluster.OutcomeApplied)
+	i.Operation = "op-1"
+	for finished, want := range map[string]string{"": "registry/names 1>1 endpointsMatch", "SUCCESS": "registry/names 1>1 endpointsMatch", "FAIL": "registry/names 0>1 taskRuns +[h:1a aa.app-80@10.0.0.1]"} {
+		e := cluster.Endpoints{
+			Now: noon(), Service: "reg", Tasks: []cluster.Task{bound("reg", "a", "h", 1)}, Registries: []cluster.Registry{registryOf()}, Addresses: map[string]string{"h": "10.0.0.1"},
+			Intents: []cluster.Intent{i}, Finished: map[string]string{"op-1": finished},
+		}
+		o, _ := OverlayEndpoints(e)
+		if got := shownPlan(Endpoints(o, doors())); got[0] != want {
+			t.Errorf("%q: %q, want %q", finished, got[0], want)
 		}
 	}
 }

@@ -31,9 +31,10 @@ type roster struct {
 	wishes   map[spot]*wish
 	counts   map[Reason]int
 	changes  []cluster.Change
-	stands   int // what stands there now
-	will     int // what stands there after the changes
-	near     int // how much of the limit is used, where that is near it
+	memory   cluster.PlaceMemory // of registrations that were refused
+	stands   int                 // what stands there now
+	will     int                 // what stands there after the changes
+	near     int                 // how much of the limit is used, where that is near it
 }
 
 // spot is where something stands at a roster: a target, or an instance of a registry.
@@ -59,8 +60,8 @@ const (
 
 // wish is a task's port that is to stand at a spot.
 type wish struct {
-	task    string             // ARN
-	ports   []cluster.HostPort // one, or that of each protocol
+	task    string // ARN
+	port    cluster.HostPort
 	spot    spot
 	address string // IPv4 address of the host, for a registry
 }
@@ -80,6 +81,7 @@ func (r *reaching) roster(row policy.Endpoint) *roster {
 		} else {
 			r.findGroup(s, row.TargetGroup)
 		}
+		r.recall(s)
 		r.rosters = slices.Insert(r.rosters, i, s)
 	}
 	s := r.rosters[i]
@@ -180,7 +182,7 @@ func (s *roster) presence(w *wish) presence {
 		return now
 	}
 	for _, in := range s.registry.Instances {
-		if in.ID == w.spot.id && (in.IPv4 != w.address && w.address != "" || in.Port != w.ports[0].Port) {
+		if in.ID == w.spot.id && (in.IPv4 != w.address && w.address != "" || in.Port != w.port.Port) {
 			return doubted
 		}
 	}
@@ -298,7 +300,7 @@ func order() []Reason {
 	return []Reason{
 		TargetGroupMissing, RegistryMissing, RegistryAmbiguous, ManagedByECS, WrongTargetType, WrongProtocol,
 		LimitReached, TaskEnds, TaskLeaves, PortReused, NobodysTarget, LimitNear, TaskRuns, CallsSpent,
-		PortTaken, TaskUnknown, OperationRuns, AddressUnknown, PortNotMapped, StillDraining,
+		PortTaken, TaskUnknown, OperationRuns, AddressUnknown, RefusedBefore, PortNotMapped, StillDraining,
 	}
 }
 

@@ -128,6 +128,9 @@ type owners = map[cluster.HostPort]cluster.Owner
 func TestEndpointsOfTargetGroups(t *testing.T) {
 	a, b := bound("web", "a", "h", 1), bound("web", "b", "h", 2)
 	ofA := owners{tcp("h", 1): owned("web", "a", "web")}
+	record := owned("web", "a", "web")
+	record.Version = noon().Add(time.Millisecond - staleReads).UnixMilli()
+	young := owners{tcp("h", 1): record}
 	with := func(t cluster.Task, change func(*cluster.Task)) cluster.Task { change(&t); return t }
 	other := func(port int, protocol string) cluster.Task {
 		return with(a, func(t *cluster.Task) {
@@ -144,16 +147,20 @@ func TestEndpointsOfTargetGroups(t *testing.T) {
 		want   []string
 	}{
 		{"a running task is registered, its record first", []cluster.Task{a}, []cluster.TargetGroup{door("web")}, nil, nil, []string{"targets/web 0>1 taskRuns +[h:1a]", "claim h:1 web/a web v0"}},
+		{"also where the record is its own, which may be a copy that is old", []cluster.Task{a}, []cluster.TargetGroup{door("web")}, ofA, nil, []string{"targets/web 0>1 taskRuns +[h:1a]", "claim h:1 web/a web v7"}},
 		{"a registered one is left alone", []cluster.Task{a}, []cluster.TargetGroup{door("web", "h:1 healthy")}, ofA, nil, []string{"targets/web 1>1 endpointsMatch"}},
 		{"whatever its health", []cluster.Task{a}, []cluster.TargetGroup{door("web", "h:1 unhealthy")}, ofA, nil, []string{"targets/web 1>1 endpointsMatch"}},
 		{"one that somebody else registered gets its record", []cluster.Task{a}, []cluster.TargetGroup{door("web", "h:1 initial")}, nil, nil, []string{"targets/web 1>1 endpointsMatch", "claim h:1 web/a web v0"}},
-		{"all at once", []cluster.Task{a, b}, []cluster.TargetGroup{door("web")}, ofA, nil, []string{"targets/web 0>2 taskRuns +[h:1a h:2b]", "claim h:2 web/b web v0"}},
+		{"all at once", []cluster.Task{a, b}, []cluster.TargetGroup{door("web")}, ofA, nil, []string{"targets/web 0>2 taskRuns +[h:1a h:2b]", "claim h:1 web/a web v7", "claim h:2 web/b web v0"}},
 		{"a task that starts is not", []cluster.Task{with(a, func(t *cluster.Task) { t.Last = "PENDING" })}, []cluster.TargetGroup{door("web")}, nil, nil, []string{"targets/web 0>0 endpointsMatch"}},
 		{"a task that is to stop is taken off at once", []cluster.Task{told(a)}, []cluster.TargetGroup{door("web", "h:1 healthy")}, ofA, nil, []string{"targets/web 1>0 taskEnds -[h:1a]"}},
 		{"also one without a record", []cluster.Task{told(a)}, []cluster.TargetGroup{door("web", "h:1 healthy")}, nil, nil, []string{"targets/web 1>0 taskEnds -[h:1a]"}},
 		{"what drains is not taken off again, and its record is given up", []cluster.Task{told(a)}, []cluster.TargetGroup{door("web", "h:1 draining")}, ofA, nil, []string{"targets/web 0>0 endpointsMatch", "release h:1 web/a web v7"}},
 		{"one that has ended is taken off", nil, []cluster.TargetGroup{door("web", "h:1 healthy")}, ofA, map[string]string{arnOf("a"): "STOPPED"}, []string{"targets/web 1>0 taskEnds -[h:1a]"}},
 		{"one that ECS does not know any more too", nil, []cluster.TargetGroup{door("web", "h:1 healthy")}, ofA, map[string]string{arnOf("a"): "MISSING"}, []string{"targets/web 1>0 taskEnds -[h:1a]"}},
+		{"but not one whose record is young: ECS may not know it yet", nil, []cluster.TargetGroup{door("web", "h:1 healthy")}, young, map[string]string{arnOf("a"): "MISSING"}, []string{"targets/web 1>1 taskUnknown"}},
+		{"one that has stopped is taken off, however young its record", nil, []cluster.TargetGroup{door("web", "h:1 healthy")}, young, map[string]string{arnOf("a"): "STOPPED"}, []string{"targets/web 1>0 taskEnds -[h:1a]"}},
+		{"a port is not taken over from one whose record is young", []cluster.Task{bound("web", "b", "h", 1)}, []cluster.TargetGroup{door("web")}, young, map[string]string{arnOf("a"): "MISSING"}, []string{"targets/web 0>0 portTaken"}},
 		{"an absence that no read confirms takes nothing off", nil, []cluster.TargetGroup{door("web", "h:1 healthy")}, ofA, nil, []string{"targets/web 1>1 taskUnknown"}},
 		{"nor gives up a record", nil, []cluster.TargetGroup{door("web")}, ofA, nil, []string{"targets/web 0>0 endpointsMatch"}},
 		{"a task that is shown is not missing", []cluster.Task{a}, []cluster.TargetGroup{door("web", "h:1 healthy")}, ofA, map[string]string{arnOf("a"): "MISSING"}, []string{"targets/web 1>1 endpointsMatch"}},
@@ -176,7 +183,7 @@ func TestEndpointsOfTargetGroups(t *testing.T) {
 		{"of a group that was made anew under its name it is not either", []cluster.Task{a}, []cluster.TargetGroup{door("web")}, owners{tcp("h", 1): {Task: arnOf("z"), Service: "web", Groups: []string{"lb:targetgroup/web/0"}}}, map[string]string{arnOf("z"): "STOPPED"}, []string{"targets/web 0>1 taskRuns +[h:1a]", "claim h:1 web/a web v0"}},
 		{"of an ended task of the same service the target is right already", []cluster.Task{a}, []cluster.TargetGroup{door("web", "h:1 healthy")}, owners{tcp("h", 1): owned("web", "z", "web")}, map[string]string{arnOf("z"): "STOPPED"}, []string{"targets/web 1>1 endpointsMatch", "claim h:1 web/a web v7"}},
 		{"what another service's task has claimed is taken off here", nil, []cluster.TargetGroup{door("web", "h:1 healthy")}, owners{tcp("h", 1): owned("api", "z", "api")}, nil, []string{"targets/web 1>0 portReused -[h:1z]"}},
-		{"two tasks seem to have a port: the record's is the right one", []cluster.Task{a, with(bound("web", "b", "h", 1), func(t *cluster.Task) { t.StartedAt = noon().Add(time.Hour) })}, []cluster.TargetGroup{door("web")}, ofA, nil, []string{"targets/web 0>1 taskRuns portTaken=1 +[h:1a]"}},
+		{"two tasks seem to have a port: the record's is the right one", []cluster.Task{a, with(bound("web", "b", "h", 1), func(t *cluster.Task) { t.StartedAt = noon().Add(time.Hour) })}, []cluster.TargetGroup{door("web")}, ofA, nil, []string{"targets/web 0>1 taskRuns portTaken=1 +[h:1a]", "claim h:1 web/a web v7"}},
 		{"without a record it is the later one", []cluster.Task{a, with(bound("web", "b", "h", 1), func(t *cluster.Task) { t.StartedAt = noon().Add(time.Hour) })}, []cluster.TargetGroup{door("web")}, nil, nil, []string{"targets/web 0>1 taskRuns portTaken=1 +[h:1b]", "claim h:1 web/b web v0"}},
 		{"a task without a known host waits", []cluster.Task{with(a, func(t *cluster.Task) { t.Instance = "" })}, []cluster.TargetGroup{door("web")}, nil, nil, []string{"targets/web 0>0 addressUnknown"}},
 		{"a task that does not map the port is told", []cluster.Task{with(a, func(t *cluster.Task) { t.Bindings = nil })}, []cluster.TargetGroup{door("web")}, nil, nil, []string{"targets/web 0>0 portNotMapped"}},

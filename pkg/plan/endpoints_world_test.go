@@ -25,6 +25,7 @@ type quay struct {
 	intents map[string][]cluster.Intent // open and just refused ones, by service
 	past    []glimpse                   // the newest last
 	rounds  map[string]*quayRound       // under way, by service
+	memory  map[string]cluster.Memory   // by service
 	numbers int
 	wrong   string // the first promise that was broken
 	byHand  bool   // something was registered that no record tells of
@@ -43,7 +44,7 @@ const quayDelay = 20 * time.Second
 
 func newQuay() *quay {
 	return &quay{
-		now: noon(), policy: quayPolicy(), tasks: map[string]cluster.Task{}, leaving: map[string]bool{}, records: owners{}, intents: map[string][]cluster.Intent{}, rounds: map[string]*quayRound{},
+		now: noon(), policy: quayPolicy(), tasks: map[string]cluster.Task{}, leaving: map[string]bool{}, records: owners{}, intents: map[string][]cluster.Intent{}, rounds: map[string]*quayRound{}, memory: map[string]cluster.Memory{},
 		groups: map[string]map[int]cluster.Target{"web": {}, "api": {}}, ends: map[string]map[int]time.Time{"web": {}, "api": {}},
 	}
 }
@@ -100,7 +101,7 @@ func (q *quay) drain(group string, port int) {
 // is read last, and of that very task.
 func (q *quay) observe(service string, age int) cluster.Endpoints {
 	g := q.past[max(0, len(q.past)-1-age)]
-	e := cluster.Endpoints{Now: q.now, Service: service, Owners: maps.Clone(q.records), Intents: slices.Clone(q.intents[service]), Ended: map[string]string{}, Leaving: maps.Clone(q.leaving)}
+	e := cluster.Endpoints{Now: q.now, Service: service, Owners: maps.Clone(q.records), Intents: slices.Clone(q.intents[service]), Ended: map[string]string{}, Leaving: maps.Clone(q.leaving), Memory: q.memory[service]}
 	for _, name := range slices.Sorted(maps.Keys(g.tasks)) {
 		if t := g.tasks[name]; t.Service == service && t.Last != cluster.TaskStopped {
 			e.Tasks = append(e.Tasks, t)
@@ -129,6 +130,7 @@ func (q *quay) begin(service string, age int) Plan {
 	e, ended := OverlayEndpoints(q.observe(service, age))
 	p := Endpoints(e, q.policy)
 	q.judge(e, p)
+	q.memory[service] = p.Memory
 	over := map[string]bool{}
 	for _, i := range ended {
 		over[i.ID] = true
@@ -144,7 +146,7 @@ func (q *quay) begin(service string, age int) Plan {
 		if t, known := q.tasks[letter(old.Task)]; known && old.Task != c.Owner.Task && t.Last != cluster.TaskStopped {
 			q.fail("%s is taken over by %s while its owner %s lives", c.Port, letter(c.Owner.Task), letter(old.Task))
 		}
-		c.Owner.Version++
+		c.Owner.Version = max(c.Owner.Version+1, q.now.UnixMilli())
 		q.records[c.Port] = c.Owner
 	}
 	for _, c := range p.Released {

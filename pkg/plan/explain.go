@@ -80,6 +80,7 @@ func endpointReasons() []Explanation {
 		{AddressUnknown, "The EC2 instance of a task's host, or its address, could not be read: its port is not registered.", ""},
 		{OperationRuns, "Cloud Map still works on an instance, and takes one operation at a time.", ""},
 		{CallsSpent, "There is more to do than one round may call for. The rest follows within seconds, removals first.", ""},
+		{RefusedBefore, "Every registration there was refused, so that the next try waits: 15 seconds, then twice as long each time, at most five minutes. Tasks that started since do not wait.", "See what the refused calls say: `plimsoll explain` shows them. Often the target group is of another VPC than the hosts."},
 		{LimitNear, "Nine tenths or more of a limit are used: of targets a target group, of registrations of one instance with a load balancer, or of instances a Cloud Map service.", "Ask AWS for a higher quota where there is one, or spread the tasks over more target groups, load balancers or hosts."},
 		{LimitReached, "A limit of AWS is reached: no more is registered until something leaves.", "Ask AWS for a higher quota where there is one, or spread the tasks over more target groups, load balancers or hosts."},
 		{TargetGroupMissing, "The policy names a target group that does not exist.", "Create it or take it out of the policy."},
@@ -87,6 +88,6 @@ func endpointReasons() []Explanation {
 		{RegistryAmbiguous, "Several Cloud Map services, of different namespaces, have the name that the policy names: none is changed.", "Write the service's id into the policy."},
 		{ManagedByECS, "ECS itself registers the tasks of one of its services there: plimsoll leaves it alone.", "Take it out of the policy, or out of the ECS service."},
 		{WrongTargetType, "The target group takes addresses, functions or load balancers, not instances: a host's port cannot be registered in it.", "Use a target group of type `instance`."},
-		{WrongProtocol, "The target group's protocol does not fit the endpoint's: HTTP, HTTPS, TCP and TLS want `tcp`, UDP wants `udp`, TCP_UDP takes both. Nothing is changed there.", "Correct the endpoint's protocol, or use another target group."},
+		{WrongProtocol, "The target group's protocol does not fit the endpoint's: HTTP, HTTPS, TCP and TLS want `tcp`, UDP wants `udp`, and TCP_UDP is not supported: its target answers for two ports, which may be two tasks'. Nothing is changed there.", "Correct the endpoint's protocol, or use another target group."},
 	}
 }

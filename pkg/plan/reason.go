@@ -67,6 +67,7 @@ const (
 	AddressUnknown     Reason = "addressUnknown"     // a task's host is not known by its id or address: its port is not registered
 	OperationRuns      Reason = "operationRuns"      // Cloud Map still works on the instance: one operation at a time
 	CallsSpent         Reason = "callsSpent"         // there is more to do than one round may call for: the rest follows
+	RefusedBefore      Reason = "refusedBefore"      // all registrations there were refused: the next try waits
 	LimitNear          Reason = "limitNear"          // nine tenths of a limit of AWS are used
 	LimitReached       Reason = "limitReached"       // a limit of AWS is reached: no more is registered
 	TargetGroupMissing Reason = "targetGroupMissing" // the policy names a target group that does not exist
@@ -74,5 +75,5 @@ const (
 	RegistryAmbiguous  Reason = "registryAmbiguous"  // several Cloud Map services have the name that the policy names
 	ManagedByECS       Reason = "managedByECS"       // ECS itself registers a service's tasks there: plimsoll leaves it alone
 	WrongTargetType    Reason = "wrongTargetType"    // the target group takes no instances: a host's port cannot be registered
-	WrongProtocol      Reason = "wrongProtocol"      // the target group's protocol does not fit an endpoint's
+	WrongProtocol      Reason = "wrongProtocol"      // the target group's protocol does not fit an endpoint's, or is TCP_UDP, which is not supported: a port of the other protocol may be another task's
 )

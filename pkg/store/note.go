@@ -257,6 +257,9 @@ func recollections(m cluster.Memory) (map[cluster.Subject]json.RawMessage, error
 	for id, v := range m.Hosts {
 		add(cluster.HostSubject(id), v)
 	}
+	for place, v := range m.Places {
+		add(place, v)
+	}
 	return all, failed
 }
 
@@ -272,12 +275,17 @@ func remember(m *cluster.Memory, s cluster.Subject, b json.RawMessage) error {
 		return into(m.Groups, name, b)
 	case cluster.HostSubject(name):
 		return into(m.Hosts, name, b)
+	case cluster.TargetsSubject(name), cluster.RegistrySubject(name):
+		if m.Places == nil {
+			m.Places = map[cluster.Subject]cluster.PlaceMemory{}
+		}
+		return into(m.Places, s, b)
 	default:
 		return fmt.Errorf("memory of %q: no such kind of subject", s)
 	}
 }
 
-func into[V any](m map[string]V, name string, b json.RawMessage) error {
+func into[K comparable, V any](m map[K]V, name K, b json.RawMessage) error {
 	var v V
 	err := json.Unmarshal(b, &v)
 	m[name] = v

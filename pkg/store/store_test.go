@@ -465,6 +465,7 @@ func remembered() cluster.Memory {
 		Services: map[string]cluster.ServiceMemory{"web": {Target: 4, Running: []cluster.Sample{{At: noon, Count: 3}}}},
 		Groups:   map[string]cluster.GroupMemory{"g": {Offers: cluster.Resources{CPU: 1, Memory: 2}, Tries: map[string]int{"a": 2}}},
 		Hosts:    map[string]cluster.HostMemory{"i-1": {EmptySince: noon}},
+		Places:   map[cluster.Subject]cluster.PlaceMemory{"targets/web": {Tries: 1, At: noon, Until: noon}, "registry/names": {Tries: 2, At: noon}},
 	}
 }
 
