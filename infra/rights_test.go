@@ -82,7 +82,7 @@ const (
 		"dynamodb:ConditionCheckItem dynamodb:DeleteItem dynamodb:PutItem dynamodb:Query dynamodb:UpdateItem"
 	reconcileActs = "autoscaling:LaunchInstances autoscaling:SetDesiredCapacity autoscaling:TerminateInstanceInAutoScalingGroup " +
 		"ecs:UpdateContainerInstancesState ecs:UpdateService ec2:CreateFleet ec2:CreateTags ec2:DescribeLaunchTemplateVersions ec2:RunInstances iam:PassRole"
-	registerSees = "ecs:DescribeContainerInstances ecs:DescribeServices ecs:DescribeTasks ecs:ListTasks " +
+	registerSees = "ecs:DescribeContainerInstances ecs:DescribeServices ecs:DescribeTasks ecs:ListServices ecs:ListTasks " +
 		"elasticloadbalancing:DescribeTargetGroupAttributes elasticloadbalancing:DescribeTargetGroups elasticloadbalancing:DescribeTargetHealth " +
 		"servicediscovery:GetOperation servicediscovery:ListInstances servicediscovery:ListServices ec2:DescribeInstances " +
 		"dynamodb:BatchGetItem dynamodb:ConditionCheckItem dynamodb:DeleteItem dynamodb:PutItem dynamodb:Query dynamodb:UpdateItem"
@@ -503,10 +503,10 @@ func TestIngestMayTouchWakeItemsOnly(t *testing.T) {
 const underStar = "servicediscovery:GetOperation route53:CreateHealthCheck route53:DeleteHealthCheck route53:GetHealthCheck route53:UpdateHealthCheck"
 
 // knowsNoResource are the actions for which AWS's service authorization
-// reference names no kind of resource, and ecs:ListTasks, which is judged by *
+// reference names no kind of resource (ecs:ListServices likewise), and ecs:ListTasks, which is judged by *
 // where it has no filter.
 const knowsNoResource = "autoscaling:DescribeAutoScalingGroups autoscaling:DescribePolicies cloudwatch:GetMetricData " +
-	"ec2:DescribeLaunchTemplateVersions ecs:DescribeTaskDefinition ecs:ListTasks " +
+	"ec2:DescribeLaunchTemplateVersions ecs:DescribeTaskDefinition ecs:ListServices ecs:ListTasks " +
 	"elasticloadbalancing:DescribeTargetGroupAttributes elasticloadbalancing:DescribeTargetGroups elasticloadbalancing:DescribeTargetHealth " +
 	"ec2:DescribeInstances ec2:DescribeInternetGateways ec2:DescribeSubnets ec2:DescribeVpcs servicediscovery:ListServices " +
 	underStar

@@ -107,6 +107,7 @@ func registers(s stage) {
 	if made != nil {
 		operation = aws.ToString(made.OperationId)
 	}
+	_, _ = endpointside.New(p, clusterside.Edges{Run: rounds.Concurrent, Clock: time.Now, Wait: smithytime.SleepWithContext}).Managed(ctx, clusterName) // before a change only
 	_, _ = p.CloudMap.GetOperation(ctx, &sd.GetOperationInput{OperationId: aws.String(operation)})
 	_, _ = p.CloudMap.DeregisterInstance(ctx, &sd.DeregisterInstanceInput{ServiceId: aws.String(registry), InstanceId: aws.String("i")})
 	_, _ = s.acting.sqs().SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: aws.String(s.acting.Ingress), MessageBody: aws.String("look again")}) // as a round that waits for something
