@@ -31,7 +31,7 @@ type class struct {
 }
 
 const (
-	portsTest = "pkg/scenario.TestPortsChurnHoldsInBothWorldsOfTaskProtection"
+	portsTest = "pkg/scenario.TestPortsChurnHoldsWhetherProtectionIsHonouredOrIgnored"
 	soakTest  = "pkg/soak.TestAHundredTrialsWithAllFaultsBreakNoPromise"
 	faultTest = "pkg/simcloud.TestFaultsDoWhatTheySay"
 )
@@ -44,7 +44,7 @@ func classes() []class {
 		{4, "events are lost, all of them too", "L1 by the sweep alone", []string{soakTest, "pkg/scenario.TestEveryBuiltinEndsAsWithoutFaults", "pkg/scenario.TestAfterAnyFaultTheClusterConvergesAndIsQuiet"}},
 		{5, "a read shows the state of up to a minute ago", "S1, S2 and S4: open intents stand in for what is not shown yet", []string{soakTest, "pkg/reconcile.TestLaunchesArePlannedOnceThoughReadsAreStale"}},
 		{6, "ECS fails some items of a call, with HTTP 200", "a look that is not whole decides nothing", []string{soakTest, "pkg/awscloud/clusterside.TestALookThatIsNotWholeFails"}},
-		{7, "a function dies before or after any of its API calls, or takes one that took effect for a failure", "S1 to S5, and L1; crashed at: in `make test` each call of the first invocation of each kind, in four ways; in `make soak` each call of all invocations, in four ways if the round changes something, in one by turns if not", []string{"pkg/scenario.TestACrashAtAnyCallLeadsToTheSameEnd", "pkg/scenario.TestACrashLaysPlantedBugsOpen"}},
+		{7, "a function dies before or after any of its API calls, or takes one that took effect for a failure", "S1 to S5, and L1; crashed at: in `make test` each call of the first invocation of each kind, in four ways; in `make soak` each call of all invocations, in four ways if the round changes something, in one by turns if not", []string{"pkg/scenario.TestACrashAtAnyCallLeadsToTheSameEnd", "pkg/scenario.TestACrashLaysPlantedBugsOpen", "pkg/scenario.TestACrashOfRegisterAtAnyCallLeadsToTheSameEnd"}},
 		{8, "a function is killed or runs out of time at any millisecond", "the same", []string{soakTest, "pkg/simcloud.TestAKilledInvocationHasNoAfterEffect"}},
 		{9, "a call takes effect and answers an error", "no second effect", []string{soakTest, "pkg/reconcile.TestOverlappingRoundsKeepTheirPromises"}},
 		{10, "two rounds of one key overlap", "S5", []string{"pkg/store.TestLeaseHistoriesAreLinearizable", "pkg/reconcile.TestOverlappingRoundsKeepTheirPromises"}},
@@ -93,7 +93,7 @@ func promises() []promise {
 	return []promise{
 		{"S1", "no action of ours takes health away below the minimum healthy percent of the wanted count", []string{"S1"}, []string{sabotaged, "pkg/scenario.TestWhatTakesTooMuchHealthAndWhatDoesNot", "pkg/scenario.TestEverySmallCaseOfACount"}},
 		{"S2", "no action of ours starts tasks above the maximum percent of the wanted count", []string{"S2"}, []string{sabotaged, "pkg/scenario.TestWhatStartsTooMuchAndWhatDoesNot", "pkg/scenario.TestEverySmallCaseOfACount"}},
-		{"S3", "no port answers for another service's task, and no request meets a dead or wrong target after a planned stop; after any other end the target is gone 10 s after ECS knows, by the sweep alone within 180 s", []string{"S3"}, []string{portsTest, "pkg/reconcile.TestAPortThatSomebodyElseTakesIsNotRegistered"}},
+		{"S3", "no port answers for another service's task, and no request meets a dead or wrong target after a planned stop; after any other end the target is gone 10 s after ECS knows, by the sweep alone within 180 s", []string{"S3"}, []string{portsTest, "pkg/scenario.TestAPlantedBugOfRegisterIsCaught", "pkg/scenario.TestTheBoundOnATargetThatStandsForNobody", "pkg/reconcile.TestAPortThatSomebodyElseTakesIsNotRegistered"}},
 		{"S4", "each changing call has its intent and its decision written before, and each intent gets an outcome", []string{"S4"}, []string{sabotaged, "pkg/scenario.TestAnIntentIsTheRecordOfOneCall"}},
 		{"S5", "one holder of a key at a time; no call begins with too little of the lease left", []string{"S5"}, []string{sabotaged, "pkg/scenario.TestWhoseLeaseItIs", "pkg/store.TestPlantedLeaseBugsAreCaught"}},
 		{"S7", "no wanted count and no number of hosts is set outside of the policy's bounds", []string{"S7"}, []string{sabotaged, "pkg/scenario.TestOutsideIsWhatThePolicyDoesNotBound"}},
@@ -116,5 +116,14 @@ func absent() []class {
 		{32, "a drain that is stuck", "only empty hosts are drained", nil},
 		{34, "limits of target groups and Cloud Map", "the simulated cloud has the fault, and no soak the load balancers for it; that limits are seen coming is shown of the planner alone", nil},
 		{37, "a new version reads what an old one stored", "there is one version so far", nil},
+	}
+}
+
+// explained are the runs of the figures that broke a promise, by scenario and seed,
+// and what has become of it.
+func explained() map[string]string {
+	return map[string]string{
+		"web-day 895": "a lower count rested on a read from before a person drained a host, and the monitor did not take what ECS went on taking from that host for the person's doing; it does since, and the run breaks nothing",
+		"mixed 1903":  "a group that balanced its zones ended a host two minutes after the simulated cloud had noted it, so that blame looked for the cause too early; mended, and the run breaks nothing",
 	}
 }
