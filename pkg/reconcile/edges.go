@@ -38,19 +38,6 @@ type Edges struct {
 	Meter  Meter
 }
 
-// BeforeDeadline is a Margin of a tenth of the time that the invocation has left
-// by the clock, and of five seconds at most: the lease must still be given back
-// then. Without a deadline there is nothing to end.
-func BeforeDeadline(clock func() time.Time) func(context.Context) (context.Context, context.CancelFunc) {
-	return func(ctx context.Context) (context.Context, context.CancelFunc) {
-		end, bounded := ctx.Deadline()
-		if !bounded {
-			return context.WithCancel(ctx)
-		}
-		return context.WithDeadline(ctx, end.Add(-min(5*time.Second, end.Sub(clock())/10)))
-	}
-}
-
 // Find gives the job that a key is for; false where the policies have none.
 type Find func(key string) (Job, bool)
 

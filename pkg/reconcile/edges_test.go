@@ -79,30 +79,3 @@ func TestADeploymentWithoutItsSettingsDoesNotStart(t *testing.T) {
 		}
 	}
 }
-
-func TestARoundEndsBeforeItsInvocation(t *testing.T) {
-	now := time.Now()
-	for _, c := range []struct {
-		sentence   string
-		left, want time.Duration
-	}{
-		{"a long invocation keeps five seconds", 15 * time.Minute, 15*time.Minute - 5*time.Second},
-		{"a short one keeps a tenth of what is left", 20 * time.Second, 18 * time.Second},
-		{"one without a deadline is not bounded", 0, 0},
-	} {
-		t.Run(c.sentence, func(t *testing.T) {
-			ctx := t.Context()
-			if c.left > 0 {
-				bounded, cancel := context.WithDeadline(ctx, now.Add(c.left))
-				defer cancel()
-				ctx = bounded
-			}
-			ctx, end := BeforeDeadline(func() time.Time { return now })(ctx)
-			defer end()
-			at, bounded := ctx.Deadline()
-			if bounded != (c.left > 0) || bounded && at.Sub(now) != c.want {
-				t.Errorf("ends after %v (bounded %v), want %v", at.Sub(now), bounded, c.want)
-			}
-		})
-	}
-}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"log"
 	"os"
 	"time"
@@ -44,8 +45,18 @@ func main() {
 	}
 	where := rounds.Config{Table: os.Getenv("PLIMSOLL_TABLE"), Ingress: os.Getenv("PLIMSOLL_INGRESS_QUEUE")}
 	lambda.Start(reconcile.New(ports, must(where, where.Missing()), must(policy.Decode(must(os.ReadFile("policy.json")))), rounds.Edges{
-		Clock: time.Now, Run: rounds.Concurrent, Wait: smithytime.SleepWithContext, Log: must(handler.NewLog()), Margin: rounds.BeforeDeadline(time.Now), Meter: rounds.Meter{Out: os.Stdout, Calls: calls.Take},
+		Clock: time.Now, Run: rounds.Concurrent, Wait: smithytime.SleepWithContext, Log: must(handler.NewLog()), Margin: margin, Meter: rounds.Meter{Out: os.Stdout, Calls: calls.Take},
 	}))
+}
+
+// margin ends a round's calls a tenth of the time that is left, and five seconds
+// at most, before the deadline: the lease must still be given back then.
+func margin(ctx context.Context) (context.Context, context.CancelFunc) {
+	end, bounded := ctx.Deadline()
+	if !bounded {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, end.Add(-min(5*time.Second, time.Until(end)/10)))
 }
 
 // must ends the start: what is wrong with a deployment must fail no message.
